@@ -1,0 +1,100 @@
+"""Files that are either whole or absent: atomic writes, checksums, tensors without pickle.
+
+Every writer here goes through a temporary file beside the target, ``fsync`` and ``os.replace``, so a process killed at
+any moment leaves the old file or the new one, never a part of either.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as _parse
+from safetensors.torch import save as _serialise
+from torch import Tensor
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+class DamagedFileError(ValueError):
+    """A file's content is not what was written to it."""
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends without an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write ``content`` to ``target`` atomically, as UTF-8."""
+    write_bytes(target, content.encode())
+
+
+def sha256(content: bytes) -> str:
+    """The hexadecimal SHA-256 of ``content``."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_tensors(target: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write named tensors to ``target`` as safetensors, atomically; returns the SHA-256 of the file."""
+    content = _serialise({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_bytes(target, content)
+    return sha256(content)
+
+
+def read_tensors(source: Path, expected_sha256: str | None = None) -> dict[str, Tensor]:
+    """Read named tensors from a safetensors file.
+
+    Args:
+        source: the file.
+        expected_sha256: what :func:`write_tensors` returned; ``None`` reads without the check.
+
+    Raises:
+        DamagedFileError: the file is not the one that was written, or no safetensors file.
+    """
+    content = source.read_bytes()
+    if expected_sha256 is not None and sha256(content) != expected_sha256:
+        raise DamagedFileError(
+            f"{source} is damaged: its SHA-256 is not the one recorded when it was written. Delete it and run again."
+        )
+    try:
+        tensors: dict[str, Tensor] = _parse(content)
+    except SafetensorError as error:
+        raise DamagedFileError(f"{source} is not a whole safetensors file ({error}).") from error
+    return tensors
+
+
+def remove_temporaries(folder: Path) -> int:
+    """Delete what killed writers left in ``folder`` (not below it); returns how many files went."""
+    orphans = list(folder.glob(f".*{TEMPORARY_SUFFIX}"))
+    for orphan in orphans:
+        with suppress(FileNotFoundError):
+            orphan.unlink()
+    return len(orphans)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""A study: a claim with the four pure parts that test it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from torchstone.lab.claim import Claim
+from torchstone.lab.verdict import Verdict
+
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing to run: an arm of the comparison, a seed, and what else the run depends on (JSON values)."""
+
+    arm: str
+    seed: int
+    config: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a trial may use but must not depend on: a device, a folder for checkpoints, a way to report progress.
+
+    Args:
+        device: where tensors go.
+        scratch: a folder of this trial's own; it survives a kill and goes when the trial has finished.
+        progress: called with the fraction done in [0, 1] and a short note.
+    """
+
+    device: torch.device
+    scratch: Path
+    progress: Callable[[float, str], None] = lambda fraction, note: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial found: metrics (numbers) and artifacts (tensors)."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished trial with its outcome and its cost."""
+
+    trial: Trial
+    metrics: Mapping[str, float]
+    artifacts: Mapping[str, Tensor]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture for the report: a title, a caption that says what to see, and the drawing as SVG."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+class Study(ABC):
+    """A claim and its test. Subclass it, give ``claim`` and ``scales``, write the four parts; one file, no registration.
+
+    ``scales`` maps ``smoke``, ``laptop`` and ``paper`` to whatever ``trials`` needs to know (a frozen dataclass, usually).
+    """
+
+    claim: ClassVar[Claim]
+    scales: ClassVar[Mapping[str, Any]]
+
+    @abstractmethod
+    def trials(self, scale: Any) -> Sequence[Trial]:
+        """What will be run, before anything is; fixed by the scale and nothing else."""
+
+    @abstractmethod
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        """Run one trial: a function of the trial alone."""
+
+    @abstractmethod
+    def judge(self, records: Sequence[Record]) -> Verdict:
+        """The decision rule, written before the results were seen."""
+
+    def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
+        """What a person would rather look at than read."""
+        return ()

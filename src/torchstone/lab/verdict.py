@@ -1,0 +1,116 @@
+"""The decision rule: estimates, checks, and the verdict of the weakest primary check."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class Status(StrEnum):
+    """What a check or a study says, weakest last."""
+
+    CONFIRMED = "confirmed"
+    WEAKER = "weaker"
+    INCONCLUSIVE = "inconclusive"
+    ABSENT = "absent"
+    OPPOSITE = "opposite"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value with its 95 % interval ``[low, high]``."""
+
+    value: float
+    low: float
+    high: float
+
+
+def decide(effect: Estimate, threshold: float, zone: float) -> Status:
+    r"""The verdict on an effect with interval :math:`[lo, hi]`, threshold :math:`\tau > 0` and equivalence zone :math:`\pm\rho`.
+
+    .. math::
+        \text{confirmed: } lo \ge \tau; \quad \text{absent: } -\rho \le lo \text{ and } hi \le \rho; \quad
+        \text{weaker: } 0 < lo < \tau; \quad \text{opposite: } hi < 0; \quad \text{else inconclusive}
+
+    The first that holds, in this order: an effect inside the zone is called absent even where it differs from 0.
+    """
+    if effect.low >= threshold:
+        return Status.CONFIRMED
+    if -zone <= effect.low and effect.high <= zone:
+        return Status.ABSENT
+    if effect.low > 0:
+        return Status.WEAKER
+    if effect.high < 0:
+        return Status.OPPOSITE
+    return Status.INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of a verdict: what was measured, and what it had to be. Make one by ``at_least``, ``near`` or ``report``."""
+
+    name: str
+    estimate: Estimate
+    status: Status | None
+    rule: str
+    primary: bool
+    reported: float | None = None
+
+    @classmethod
+    def at_least(
+        cls,
+        name: str,
+        estimate: Estimate,
+        threshold: float,
+        *,
+        zone: float,
+        chance: float = 0.0,
+        primary: bool = True,
+        reported: float | None = None,
+    ) -> Self:
+        """The effect ``estimate − chance`` must reach ``threshold − chance``; inside ``±zone`` it counts as absent."""
+        effect = Estimate(estimate.value - chance, estimate.low - chance, estimate.high - chance)
+        status = decide(effect, threshold - chance, zone)
+        return cls(name, estimate, status, f"≥ {threshold:g}", primary, reported)
+
+    @classmethod
+    def near(
+        cls,
+        name: str,
+        estimate: Estimate,
+        target: float,
+        *,
+        within: float,
+        primary: bool = True,
+        reported: float | None = None,
+    ) -> Self:
+        """The whole interval must lie in ``target ± within``; wholly outside it the check says the opposite."""
+        if target - within <= estimate.low and estimate.high <= target + within:
+            status = Status.CONFIRMED
+        elif estimate.high < target - within or estimate.low > target + within:
+            status = Status.OPPOSITE
+        else:
+            status = Status.INCONCLUSIVE
+        return cls(name, estimate, status, f"{target:.3g} ± {within:g}", primary, reported)
+
+    @classmethod
+    def report(cls, name: str, estimate: Estimate, *, reported: float | None = None) -> Self:
+        """A row that is shown and decides nothing."""
+        return cls(name, estimate, None, "", False, reported)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A study's answer: the status of its weakest primary check, and one sentence for a person."""
+
+    status: Status
+    sentence: str
+    checks: Sequence[Check]
+
+    @classmethod
+    def of(cls, *checks: Check, sentence: str) -> Self:
+        """The verdict over ``checks``; at least one must be primary."""
+        primary = [check.status for check in checks if check.primary and check.status is not None]
+        if not primary:
+            raise ValueError("A verdict needs at least one primary check; all that came are secondary.")
+        return cls(max(primary, key=list(Status).index), sentence, checks)
