@@ -67,9 +67,9 @@ class Figure:
 
 
 class Study(ABC):
-    """A claim and its test. Subclass it, give ``claim`` and ``scales``, write the four parts; one file, no registration.
+    """A claim and its test: subclass it, give ``claim`` and ``scales``, write the four parts. No registration.
 
-    ``scales`` maps ``smoke``, ``laptop`` and ``paper`` to whatever ``trials`` needs to know (a frozen dataclass, usually).
+    ``scales`` maps ``smoke``, ``laptop`` and ``paper`` to what ``trials`` needs to know (usually a frozen dataclass).
     """
 
     claim: ClassVar[Claim]

@@ -26,7 +26,9 @@ class Estimate:
 
 
 def decide(effect: Estimate, threshold: float, zone: float) -> Status:
-    r"""The verdict on an effect with interval :math:`[lo, hi]`, threshold :math:`\tau > 0` and equivalence zone :math:`\pm\rho`.
+    r"""The verdict on an effect with interval :math:`[lo, hi]`.
+
+    With threshold :math:`\tau > 0` and equivalence zone :math:`\pm\rho`:
 
     .. math::
         \text{confirmed: } lo \ge \tau; \quad \text{absent: } -\rho \le lo \text{ and } hi \le \rho; \quad
@@ -47,7 +49,7 @@ def decide(effect: Estimate, threshold: float, zone: float) -> Status:
 
 @dataclass(frozen=True)
 class Check:
-    """One row of a verdict: what was measured, and what it had to be. Make one by ``at_least``, ``near`` or ``report``."""
+    """One row of a verdict: what was measured, what it had to be. Made by ``at_least``, ``near`` or ``report``."""
 
     name: str
     estimate: Estimate
