@@ -2,7 +2,10 @@
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,3 +34,17 @@ def need(condition: bool, reason: str) -> None:
     if os.environ.get("TORCHSTONE_TEST_ALL"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Headless Chromium, driven by playwright; a test that opens pages takes it and carries the marker ``browser``."""
+    program = shutil.which("chromium")
+    need(program is not None, "Chromium is missing: install Debian's package chromium.")
+    need(find_spec("playwright") is not None, "playwright is missing: pip install 'torchstone[dev]'.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

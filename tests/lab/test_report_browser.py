@@ -1,0 +1,54 @@
+"""The report in a real browser: nothing is asked for, nothing complains, everything is seen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torchstone.lab.report import write_report
+from torchstone.lab.run import Run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def report(layers_run: Run, tmp_path: Path) -> str:
+    return write_report(layers_run, tmp_path).as_uri()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_opens_offline(chromium: Any, report: str, width: int, scheme: str) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report)
+
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [report]
+    assert page.get_by_text("confirmed", exact=False).first.is_visible()
+    pictures = page.locator("figure svg").all()
+    assert len(pictures) == 2
+    for picture in pictures:
+        box = picture.bounding_box()
+        assert picture.is_visible()
+        assert box is not None
+        assert min(box["width"], box["height"]) > 100
+    assert page.evaluate("document.documentElement.scrollWidth") == width, "no horizontal overflow"
+    page.close()
+
+
+def test_paper_shows_what_the_screen_folds_away(chromium: Any, report: str) -> None:
+    page = chromium.new_page(viewport={"width": 680, "height": 800}, color_scheme="dark")
+    page.goto(report)
+    trials = page.locator("table.trials")
+    on_screen = trials.is_visible()
+    page.emulate_media(media="print")
+    assert (on_screen, trials.is_visible()) == (False, True)
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.documentElement.scrollWidth") == 680
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
