@@ -13,7 +13,7 @@ from torchstone.data.batches import Augment
 def affine_jitter(
     *, degrees: float = 10.0, scale: float = 0.1, shear: float = 10.0, shift: float = 0.07, noise: float = 0.05
 ) -> Augment:
-    r"""A random affine map of each image, then Gaussian noise: :math:`y(u) = x(A^{-1}(u - s)) + \sigma\epsilon`, in [0, 1].
+    r"""A random affine map of each image, then noise: :math:`y(u) = x(A^{-1}(u - s)) + \sigma\epsilon`.
 
     :math:`A = z\,R(\alpha)\begin{pmatrix}1 & \tan\beta\\0 & 1\end{pmatrix}` turns, shears and zooms about the image's
     centre, :math:`s` moves it. Each image has its own draw, uniform in the ranges below; what comes from outside is 0

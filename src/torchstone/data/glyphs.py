@@ -25,7 +25,7 @@ RECIPE = 1  # one more whenever the rendering changes, so that nobody reads pict
 FEWEST_CLASSES = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Glyphs:
     """Every character in every face.
 

@@ -1,7 +1,7 @@
 """Labelled images as one tensor: uint8 stored, float in [0, 1] delivered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
@@ -12,7 +12,7 @@ Index = Tensor | Sequence[int] | Sequence[bool] | slice
 """Which rows: positions, a mask of all rows, or a slice."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images with their classes.
 
@@ -63,9 +63,10 @@ class ImageSet:
         return unit_floats(chosen)
 
     def subset(self, index: Index) -> Self:
-        """The images that ``index`` (positions, mask or slice) names; ``classes`` and the labels' meaning stay."""
+        """The images that ``index`` (positions, mask or slice) names, with all that belongs to them; ``classes`` stays."""
         rows = positions(index, len(self))
-        return replace(self, images=self.images[rows], labels=self.labels[rows])
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value[rows] for name, value in columns.items() if isinstance(value, Tensor)})
 
 
 def unit_floats(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

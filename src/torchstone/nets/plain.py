@@ -77,7 +77,7 @@ class PlainNet(nn.Sequential):
         if min(input.shape[2:]) < self.smallest_side:
             raise ValueError(
                 f"This network takes images of at least {self.smallest_side}×{self.smallest_side} pixels, but `input` "
-                f"has {input.shape[2]}×{input.shape[3]}: its convolutions without padding would have nothing left to see. "
+                f"has {input.shape[2]}×{input.shape[3]}: its unpadded convolutions would have nothing left. "
                 f"Enlarge the images, or build the network from a table with fewer strides or with padding."
             )
         logits: Tensor = super().forward(input)  # type: ignore[no-untyped-call]
