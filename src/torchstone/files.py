@@ -6,6 +6,7 @@ any moment leaves the old file or the new one, never a part of either.
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +28,7 @@ class DamagedFileError(ValueError):
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
+    temporary = _beside(target)
     try:
         yield temporary
         _sync(temporary)
@@ -36,6 +37,35 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``target`` that becomes ``target`` when the block ends without an error.
+
+    Raises:
+        FileExistsError: ``target`` exists; no portable call swaps two folders, so a whole one is never replaced.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists, and a folder cannot be replaced atomically. Remove it first.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in [*temporary.rglob("*"), temporary]:
+            _sync(path)
+        temporary.replace(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_directory(target: Path) -> None:
+    """Delete a folder and what is in it; a process killed meanwhile leaves no half-deleted folder under that name."""
+    temporary = _beside(target)
+    target.replace(temporary)
+    shutil.rmtree(temporary)
 
 
 def write_bytes(target: Path, content: bytes) -> None:
@@ -84,12 +114,18 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> dict[str, 
 
 
 def remove_temporaries(folder: Path) -> int:
-    """Delete what killed writers left in ``folder`` (not below it); returns how many files went."""
+    """Delete what killed writers left in ``folder`` (not below it); returns how many files and folders went."""
     orphans = list(folder.glob(f".*{TEMPORARY_SUFFIX}"))
     for orphan in orphans:
-        with suppress(FileNotFoundError):
-            orphan.unlink()
+        if orphan.is_dir():
+            shutil.rmtree(orphan, ignore_errors=True)
+        else:
+            orphan.unlink(missing_ok=True)
     return len(orphans)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
 
 
 def _sync(path: Path) -> None:
