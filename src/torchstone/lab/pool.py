@@ -1,0 +1,155 @@
+"""Worker processes: each is handed one task after another, and replaced when it dies."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import IO, cast
+
+from torchstone.lab.worker import Message, Task
+
+_BOOT = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
+    "from torchstone.lab.worker import main; main(int(sys.argv[2]))"
+)
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Worker:
+    """A Python process that runs ``torchstone.lab.worker.main``; its messages go to ``inbox``, the last is ``died``."""
+
+    def __init__(self, threads: int, inbox: "Inbox") -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOT, json.dumps([str(entry) for entry in sys.path]), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
+            text=True,
+            encoding="utf-8",
+        )
+        self._tasks, self._messages = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+
+    def give(self, task: Task) -> None:
+        """Hand it a task; if it has died, ``inbox`` says so."""
+        with suppress(BrokenPipeError):
+            self._tasks.write(json.dumps(asdict(task)) + "\n")
+            self._tasks.flush()
+
+    def end(self) -> str:
+        """Kill it; returns how it ended and the last that it wrote to standard error."""
+        self._process.kill()
+        code = self._process.wait()
+        with suppress(BrokenPipeError):
+            self._tasks.close()
+        self._errors.seek(0)
+        words = self._errors.read().decode(errors="replace").strip().splitlines()[-20:]
+        self._errors.close()
+        ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return "\n".join([ending, *words])
+
+    def _listen(self, inbox: "Inbox") -> None:
+        with self._messages as messages:
+            for line in messages:
+                if line.endswith("\n"):  # else it was killed in mid-sentence
+                    inbox.put((self, json.loads(line)))
+        self._process.wait()
+        inbox.put((self, {"kind": "died"}))
+
+
+Inbox = queue.SimpleQueue[tuple[Worker, Message]]
+
+
+def perform_in_processes(
+    indices: Sequence[int],
+    task_of: Callable[[int], Task],
+    processes: int,
+    threads: int,
+    tell: Callable[[int, Message], None],
+) -> None:
+    """Perform the tasks ``task_of(index)`` in ``processes`` worker processes of ``threads`` threads each.
+
+    ``tell`` is called in this thread: with ``started`` when a task is handed out, then with the messages of
+    :func:`torchstone.lab.worker.perform`. A task whose worker dies is given once more, to a fresh worker. When
+    anything is raised here, Ctrl-C included, the workers are killed.
+    """
+    pool = _Pool(indices, task_of, threads, tell)
+    try:
+        for _ in range(min(processes, len(indices))):
+            pool.employ(None)
+        while pool.busy:
+            pool.hear(*pool.inbox.get())
+    finally:
+        for worker in list(pool.alive):
+            pool.retire(worker)
+
+
+class _Pool:
+    """Who is at work on what."""
+
+    def __init__(
+        self,
+        indices: Sequence[int],
+        task_of: Callable[[int], Task],
+        threads: int,
+        tell: Callable[[int, Message], None],
+    ) -> None:
+        self.waiting, self.task_of, self.threads, self.tell = deque(indices), task_of, threads, tell
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.alive: set[Worker] = set()
+        self.busy: dict[Worker, int] = {}
+        self.retried: set[int] = set()
+
+    def employ(self, worker: Worker | None) -> None:
+        """Give the next task to ``worker``, or to a new one."""
+        if not self.waiting:
+            if worker:
+                self.retire(worker)
+            return
+        if worker is None:
+            worker = Worker(self.threads, self.inbox)
+            self.alive.add(worker)
+        index = self.busy[worker] = self.waiting.popleft()
+        self.tell(index, {"kind": "started"})
+        worker.give(self.task_of(index))
+
+    def retire(self, worker: Worker) -> str:
+        """End ``worker``; returns how it ended."""
+        self.alive.discard(worker)
+        return worker.end()
+
+    def hear(self, worker: Worker, message: Message) -> None:
+        """Pass a message on, and give a worker that is through with its task the next one."""
+        if worker not in self.busy:
+            return
+        if message["kind"] == "progress":
+            self.tell(self.busy[worker], message)
+            return
+        index = self.busy.pop(worker)
+        if message["kind"] == "died":
+            self.bury(worker, index)
+        else:
+            self.tell(index, message)
+            self.employ(worker)
+
+    def bury(self, worker: Worker, index: int) -> None:
+        """Let a new worker try the task of one that died; a task that killed two has failed."""
+        ending = self.retire(worker)
+        if index in self.retried:
+            note = f"The process that ran this trial died twice; the second {ending}"
+            self.tell(index, {"kind": "failed", "note": f"{note}\n(SIGKILL often means: out of memory.)"})
+        else:
+            self.retried.add(index)
+            self.waiting.appendleft(index)
+        self.employ(None)

@@ -1,0 +1,238 @@
+"""Running a study: the trials that are not on record, in processes of their own, each recorded when it ends."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from torchstone.lab.encoding import decode_metrics
+from torchstone.lab.environment import available_cores, describe_environment
+from torchstone.lab.plan import planned_trials
+from torchstone.lab.pool import perform_in_processes
+from torchstone.lab.run import Event, Run
+from torchstone.lab.scratch import Scratch, sweep
+from torchstone.lab.store import Key, Store
+from torchstone.lab.study import Record, Study, Trial
+from torchstone.lab.version import code_version
+from torchstone.lab.worker import Message, Task, perform
+
+
+class TrialsFailedError(RuntimeError):
+    """Some trials of a run failed; the others are on record.
+
+    Args:
+        study: the name of the claim.
+        failures: each failed trial with its traceback.
+        total: how many trials the run has.
+    """
+
+    def __init__(self, study: str, failures: Sequence[tuple[Trial, str]], total: int) -> None:
+        self.failures = failures
+        lines = [
+            f"{len(failures)} of {total} trials of '{study}' failed; the other {total - len(failures)} are on record, "
+            "so the same command runs only what is missing."
+        ]
+        lines += [f"Trial {trial.arm}, seed {trial.seed}, {dict(trial.config)}:\n{note}" for trial, note in failures]
+        super().__init__("\n\n".join(lines))
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C came during a run; its text says what is on record."""
+
+
+def ignore(event: Event) -> None:
+    """Listen to nothing."""
+
+
+def run_study(
+    study: Study,
+    scale: str = "laptop",
+    *,
+    out: Path,
+    seed: int = 0,
+    jobs: int | None = None,
+    device: str = "cpu",
+    listen: Callable[[Event], None] = ignore,
+) -> Run:
+    """Run every trial of ``study`` that is not on record in ``out``, then judge them all.
+
+    Each trial is recorded when it ends, so a run that was stopped, however roughly, goes on where it was.
+
+    Args:
+        study: what to run; its class stands in a module that can be imported, unless ``jobs`` is 0.
+        scale: a key of ``study.scales``; at ``smoke`` nothing is judged.
+        out: the folder of the records; made when missing.
+        seed: the block of seeds: block S adds 1000 S to the seed of every trial.
+        jobs: how many trials run at once, each in a process with its share of the cores as threads. By default as many
+            as there are cores or trials; 0 runs them one by one in this process, with its threads.
+        device: where the trials compute, such as ``cpu`` or ``cuda:0``.
+        listen: called in this thread with every :class:`~torchstone.lab.run.Event`.
+
+    Returns:
+        The run with all its records, in the order of ``study.trials``, and the verdict.
+
+    Raises:
+        ValueError, TypeError: an argument or the study's list of trials is not as it must be; nothing was run.
+        TrialsFailedError: trials raised, or killed their process twice; the rest was run and is on record.
+        RunInterrupted: Ctrl-C; what was finished is on record.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from torchstone.lab.discover import find
+        >>> with TemporaryDirectory() as folder:
+        ...     run = run_study(find("small-sample-bias"), "smoke", out=Path(folder), jobs=0)
+        >>> run.verdict is None
+        True
+    """
+    started = time.monotonic()
+    driver = _prepare(study, scale, Path(out), seed, jobs, device, listen)
+    try:
+        driver.run_missing()
+    except KeyboardInterrupt as interrupt:
+        raise RunInterrupted(driver.progress_report()) from interrupt
+    finally:
+        driver.release_scratch()
+    if driver.failures:
+        raise TrialsFailedError(study.claim.name, driver.failures, len(driver.trials))
+    records = driver.records()
+    verdict = None if scale == "smoke" else study.judge(records)
+    if verdict is not None:
+        driver.store.add_verdict(study.claim.name, scale, seed, driver.keys[0].code_version, verdict)
+    return Run(study, scale, seed, records, verdict, time.monotonic() - started, driver.environment)
+
+
+def _prepare(
+    study: Study, scale: str, out: Path, seed: int, jobs: int | None, device: str, listen: Callable[[Event], None]
+) -> "_Driver":
+    """Check what was asked for, and set the driver up."""
+    trials = planned_trials(study, scale, seed)
+    jobs = _checked_jobs(jobs, study, len(trials))
+    device = _checked_device(device)
+    threads = max(1, available_cores() // jobs) if jobs else torch.get_num_threads()
+    version = code_version(study)
+    keys = [Key.of(study.claim.name, scale, trial, version, device) for trial in trials]
+    environment = describe_environment(device=device, jobs=jobs, threads=threads)
+    store = Store(out)
+    sweep(out / "scratch", study.claim.name, version)
+    return _Driver(study, scale, seed, jobs, threads, trials, keys, environment, store, listen)
+
+
+def _checked_jobs(jobs: int | None, study: Study, trials: int) -> int:
+    if jobs is None:
+        jobs = min(available_cores(), trials)
+    if not isinstance(jobs, int) or jobs < 0:
+        raise ValueError(f"jobs must be how many trials run at once, 0 or more, but it is {jobs!r}.")
+    if jobs and (type(study).__module__ == "__main__" or "<locals>" in type(study).__qualname__):
+        raise ValueError(
+            f"The study {type(study).__qualname__} cannot be imported by other processes: define it at the top of a "
+            "module of its own, or run it in this process with jobs=0."
+        )
+    return jobs
+
+
+def _checked_device(device: str) -> str:
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device must be one that this machine has, such as 'cpu'; '{device}': {reason}") from error
+    return str(torch.device(device))
+
+
+@dataclass
+class _Driver:
+    """A run on its way: it alone writes the store."""
+
+    study: Study
+    scale: str
+    block: int
+    jobs: int
+    threads: int
+    trials: Sequence[Trial]
+    keys: Sequence[Key]
+    environment: Mapping[str, str]
+    store: Store
+    listen: Callable[[Event], None]
+    failures: list[tuple[Trial, str]] = field(default_factory=list)
+    scratch: dict[int, Scratch] = field(default_factory=dict)
+
+    def run_missing(self) -> None:
+        """Run what is not on record."""
+        missing = self.missing()
+        if self.jobs:
+            perform_in_processes(missing, self.task, self.jobs, self.threads, self.hear)
+            return
+        for index in missing:
+            self.hear(index, {"kind": "started"})
+            perform(self.task(index), partial(self.hear, index), lambda task: self.study)
+
+    def missing(self) -> list[int]:
+        """The trials to run; those on record are told as ``reused``."""
+        self.store.forget_incomplete(self.study.claim.name, self.scale)
+        on_record = self.store.records(self.study.claim.name, self.scale)
+        for index, key in enumerate(self.keys):
+            if key in on_record:
+                self.tell(index, "reused", 1.0)
+        return [index for index, key in enumerate(self.keys) if key not in on_record]
+
+    def task(self, index: int) -> Task:
+        """What a worker needs to know to run a trial; its scratch folder is locked from now on."""
+        key, kind = self.keys[index], type(self.study)
+        if index not in self.scratch:
+            root = self.store.folder / "scratch"
+            self.scratch[index] = Scratch(root / f"{key.study}.{key.code_version}.{key.digest}")
+        return Task(
+            module=kind.__module__,
+            qualname=kind.__qualname__,
+            scale=self.scale,
+            block=self.block,
+            index=index,
+            config_hash=key.config_hash,
+            device=key.device,
+            out=str(self.store.folder),
+            scratch=str(self.scratch[index].path),
+        )
+
+    def hear(self, index: int, message: Message) -> None:
+        """Record a trial that has finished, and pass on what is told of it."""
+        kind, note = message["kind"], message.get("note", "")
+        if kind == "finished":
+            self.record(index, message)
+        elif kind == "failed":
+            self.failures.append((self.trials[index], note))
+        self.tell(index, kind, 1.0 if kind == "finished" else message.get("fraction", 0.0), note)
+
+    def record(self, index: int, message: Message) -> None:
+        """Commit a finished trial; only then its scratch folder goes."""
+        self.store.add(
+            self.keys[index],
+            self.trials[index],
+            decode_metrics(message["metrics"]),
+            message["artifacts"],
+            seconds=message["seconds"],
+            environment=self.environment,
+        )
+        self.scratch.pop(index).remove()
+
+    def tell(self, index: int, kind: str, fraction: float, note: str = "") -> None:
+        """Let the listener know."""
+        self.listen(Event(kind, self.trials[index], index, len(self.trials), fraction, note))
+
+    def records(self) -> list[Record]:
+        """All records of this run, in the order of its trials."""
+        on_record = self.store.records(self.study.claim.name, self.scale)
+        return [replace(on_record[key], trial=trial) for key, trial in zip(self.keys, self.trials, strict=True)]
+
+    def progress_report(self) -> str:
+        """One line for a run that was stopped."""
+        on_record = self.store.records(self.study.claim.name, self.scale)
+        done = sum(key in on_record for key in self.keys)
+        return f"Stopped: {done} of {len(self.keys)} trials are on record; the same command goes on from there."
+
+    def release_scratch(self) -> None:
+        """Leave the folders of unfinished trials to the next run."""
+        while self.scratch:
+            self.scratch.popitem()[1].release()

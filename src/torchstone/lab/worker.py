@@ -1,0 +1,160 @@
+"""Running one trial, here or in a process of its own that takes tasks and gives messages as lines of JSON.
+
+The process is a fresh Python. It ends by itself when its standard input closes, and so when its driver is killed.
+"""
+
+import json
+import math
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchstone.files import write_tensors
+from torchstone.lab.encoding import digest, encode_metrics
+from torchstone.lab.plan import planned_trials
+from torchstone.lab.store import Store
+from torchstone.lab.study import Context, Outcome, Study
+
+Message = dict[str, Any]
+Tell = Callable[[Message], None]
+SECONDS_BETWEEN_PROGRESS = 0.2
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial as plain values, from which a worker finds it again: ``index`` is its place in ``study.trials``."""
+
+    module: str
+    qualname: str
+    scale: str
+    block: int
+    index: int
+    config_hash: str
+    device: str
+    out: str
+    scratch: str
+
+
+def study_of(task: Task) -> Study:
+    """The study that ``task`` names, imported."""
+    study: Study = attrgetter(task.qualname)(import_module(task.module))()
+    return study
+
+
+def perform(task: Task, tell: Tell, get_study: Callable[[Task], Study] = study_of) -> None:
+    """Run one trial, write its tensors to their file, and tell how it goes: messages ``progress``, then an end.
+
+    The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds, or ``failed`` with the
+    traceback. Every trial starts with the global generators of torch, numpy and random at its own seed, and leaves
+    them as they were: a study that draws from them can be repeated, too.
+    """
+    try:
+        message = _run(get_study(task), task, tell)
+    except (Exception, SystemExit):
+        message = {"kind": "failed", "note": traceback.format_exc().rstrip()}
+    tell(message)
+
+
+def _run(study: Study, task: Task, tell: Tell) -> Message:
+    trial = planned_trials(study, task.scale, task.block)[task.index]
+    if digest(trial.config) != task.config_hash:
+        raise ValueError("trials() gave another list in the worker than in the driver; it must depend on scale alone.")
+    context = Context(torch.device(task.device), Path(task.scratch), _limited(tell))
+    started = time.perf_counter()
+    with _seeded(trial.seed):
+        outcome = study.run(trial, context)
+    seconds = time.perf_counter() - started
+    metrics = encode_metrics(_checked(outcome))
+    return {"kind": "finished", "metrics": metrics, "artifacts": _keep_tensors(outcome, task), "seconds": seconds}
+
+
+def _checked(outcome: object) -> Mapping[str, float]:
+    """The metrics of ``outcome`` as Python floats."""
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"run() must give an Outcome, but it gave {outcome!r}.")
+    for name, tensor in outcome.artifacts.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"artifacts must be tensors, but '{name}' is of type {type(tensor).__name__}.")
+    try:
+        return {name: float(value) for name, value in outcome.metrics.items()}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"metrics must be single numbers, but run() gave {dict(outcome.metrics)!r}: {error}."
+        ) from error
+
+
+def _keep_tensors(outcome: Outcome, task: Task) -> str | None:
+    """Write the artifacts, if any, to the file that their SHA-256 names."""
+    if not outcome.artifacts:
+        return None
+    staged = Path(task.scratch) / "artifacts.safetensors"
+    sha256 = write_tensors(staged, {name: tensor.detach().cpu().clone() for name, tensor in outcome.artifacts.items()})
+    target = Store(Path(task.out)).artifact_path(sha256)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(target)
+    return sha256
+
+
+def _limited(tell: Tell) -> Callable[[float, str], None]:
+    """Progress that is told at most five times a second."""
+    last = -math.inf
+
+    def progress(fraction: float, note: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECONDS_BETWEEN_PROGRESS:
+            last = time.monotonic()
+            tell({"kind": "progress", "fraction": min(max(0.0, float(fraction)), 1.0), "note": str(note)})
+
+    return progress
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
+
+
+def main(threads: int) -> None:
+    """The life of a worker process: one task after another, until standard input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    torch.set_num_threads(threads)
+    messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a trial prints must not come between the messages
+    tasks: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_read_tasks, args=(tasks,), daemon=True).start()
+
+    def tell(message: Message) -> None:
+        messages.write(json.dumps(message) + "\n")
+        messages.flush()
+
+    while True:
+        perform(Task(**tasks.get()), tell)
+
+
+def _read_tasks(tasks: "queue.SimpleQueue[Message]") -> None:
+    for line in sys.stdin:
+        tasks.put(json.loads(line))
+    os._exit(0)
