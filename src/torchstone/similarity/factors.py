@@ -95,7 +95,7 @@ def cross_cosines(x: Factors, y: Factors) -> Float[Tensor, "r2 r1"]:
 
 
 def panels(a: Sequence[Factors], b: Sequence[Factors]) -> Iterator[Sequence[Float[Tensor, "r2 r1"]]]:
-    """For each layer of ``a``, its :func:`cross_cosines` with every layer of ``b``: one product with all of them stacked."""
+    """For each layer of ``a``, its :func:`cross_cosines` with all layers of ``b``, by one product."""
     stacked = torch.cat([layer.u for layer in b], 1).mT  # (sum of r2, n)
     sizes = [layer.rank for layer in b]
     for layer in a:

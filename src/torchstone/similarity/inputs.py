@@ -105,10 +105,14 @@ def deliver(value: Tensor, a: Representation, b: Representation) -> Tensor:
 
 
 def defined(value: Tensor, a: Representation, b: Representation) -> Tensor:
-    """``value`` as :func:`deliver` gives it; nan, with a warning, where either input is constant."""
-    a.warn_if_constant()
-    b.warn_if_constant()
-    return deliver(value * torch.nan if a.constant or b.constant else value, a, b)
+    """``value`` as :func:`deliver` gives it; where it is undefined, nan and a warning that says why."""
+    if a.constant or b.constant:
+        a.warn_if_constant()
+        b.warn_if_constant()
+        value = value * torch.nan
+    elif value.isnan():
+        warn(f"All examples of {a.name} or of {b.name} are equally alike: the similarity is undefined (nan).")
+    return deliver(value, a, b)
 
 
 def one_of(value: str, choices: tuple[str, ...], name: str) -> None:
