@@ -43,7 +43,7 @@ def affine_jitter(
     def augment(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
         turn, slant, zoom, right, down = _uniform(len(x), 5, generator)
         matrix = _affine(math.radians(degrees) * turn, math.radians(shear) * slant, 1 + scale * zoom)
-        warped = warp(x, matrix.to(x), shift * torch.stack([right, down], dim=1).to(x))
+        warped = warp(x, matrix, shift * torch.stack([right, down], dim=1))
         return _with_noise(warped, noise, generator)
 
     return augment
@@ -118,11 +118,13 @@ def warp(
         raise ValueError(
             f"`x` must be a floating-point batch of images (b, c, h, w), but is {x.dtype} of shape {tuple(x.shape)}."
         )
+    fine = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision cannot name the pixels of a large image
     height, width = x.shape[2:]
-    units = x.new_tensor([width / 2, height / 2])  # pixels in a unit of the sampling grid, which spans [-1, 1]
-    inverse = torch.linalg.inv(matrix) * units / units[:, None]
-    sampling = torch.cat([inverse, inverse @ (-2 * shift)[:, :, None]], dim=2)  # (b, 2, 3)
-    return grid_sample(x, affine_grid(sampling, list(x.shape), align_corners=False), align_corners=False)
+    units = fine.new_tensor([width / 2, height / 2])  # pixels in a unit of the sampling grid, which spans [-1, 1]
+    inverse = torch.linalg.inv(matrix.to(fine)) * units / units[:, None]
+    sampling = torch.cat([inverse, inverse @ (-2 * shift.to(fine))[:, :, None]], dim=2)  # (b, 2, 3)
+    grid = affine_grid(sampling, list(x.shape), align_corners=False)
+    return grid_sample(fine, grid, align_corners=False).to(x.dtype)
 
 
 def _affine(turn: Float[Tensor, " b"], slant: Float[Tensor, " b"], zoom: Float[Tensor, " b"]) -> Float[Tensor, "b 2 2"]:

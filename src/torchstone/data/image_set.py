@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -63,10 +63,11 @@ class ImageSet:
         return unit_floats(chosen)
 
     def subset(self, index: Index) -> Self:
-        """The images that ``index`` (positions, mask or slice) names, with all that belongs to them; ``classes`` stays."""
+        """The images that ``index`` (positions, mask or slice) names, under the same ``classes``."""
         rows = positions(index, len(self))
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value[rows] for name, value in columns.items() if isinstance(value, Tensor)})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen: dict[str, Any] = {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **chosen)
 
 
 def unit_floats(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
