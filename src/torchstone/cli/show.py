@@ -1,0 +1,61 @@
+"""``torchstone show``: what a claim last said."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from torchstone.cli.common import OUT, UsageError, find_study, print_json, screen
+from torchstone.cli.listing import last_verdict
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show the last result of one claim: checks, intervals, the paper's numbers, verdict."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """the claim; `torchstone list` shows all of them"""
+    out: Path = OUT
+    """folder of the runs"""
+    scale: Annotated[
+        Literal["laptop", "paper"] | None,
+        tyro.conf.arg(metavar="{laptop,paper}", help_behavior_hint="(default: the latest of either)"),
+    ] = None
+    """the scale of the result; smoke has none"""
+    json: bool = False
+    """print JSON instead of a table"""
+
+    def run(self) -> int:
+        """Print the result; returns the exit code."""
+        from torchstone.cli.tables import checks_json, print_verdict
+
+        claim = find_study(self.name).claim
+        last = last_verdict(self.out, claim.name, self.scale)
+        if last is None:
+            at_scale = f" at scale {self.scale}" if self.scale else ""
+            raise UsageError(
+                f"There is no verdict on '{claim.name}'{at_scale} in {self.out}. "
+                f"Run it first: torchstone run {claim.name}"
+            )
+        report = latest_report(self.out, claim.name, last.scale)
+        if self.json:
+            where = {"when": last.when, "report": str(report) if report else None}
+            print_json({"claim": claim.name, "scale": last.scale, "verdict": checks_json(last.verdict), **where})
+            return 0
+        console = screen()
+        console.print(claim.sentence, markup=False)
+        console.print(f"{claim.paper.cite}\nScale {last.scale}, judged {last.when}.", style="dim", markup=False)
+        print_verdict(last.verdict, console)
+        if report:
+            console.print(f"Report: {report}", markup=False, soft_wrap=True)
+        return 0
+
+
+def latest_report(out: Path, name: str, scale: str) -> Path | None:
+    """The youngest report of a claim at a scale, whatever its seed; ``None`` when there is none."""
+    from torchstone.lab.report import report_path
+
+    first = report_path(out, name, scale)
+    pages = [page for page in (first, *first.parent.glob(f"{first.stem}-seed*.html")) if page.is_file()]
+    return max(pages, key=lambda page: page.stat().st_mtime, default=None)

@@ -1,0 +1,45 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torchstone.cli.show import latest_report
+
+Command = Callable[..., Any]
+
+
+def test_show_repeats_what_the_run_said(torchstone: Command) -> None:
+    run = torchstone("run", "toy-holds", "--jobs", "0")
+    shown = torchstone("show", "toy-holds")
+    assert shown.code == 0
+    assert shown.output.endswith(run.output)
+    assert "One half is [bold]more[/bold] than a third." in shown.output
+
+
+def test_show_as_json_has_the_verdict_of_the_run(torchstone: Command) -> None:
+    run = torchstone("run", "toy-holds", "--jobs", "0", "--json").json
+    shown = torchstone("show", "toy-holds", "--json").json
+    assert {key: shown[key] for key in ("claim", "scale", "verdict", "report")} == {
+        key: run[key] for key in ("claim", "scale", "verdict", "report")
+    }
+
+
+def test_without_a_verdict_it_says_how_to_get_one(torchstone: Command) -> None:
+    torchstone("run", "toy-holds", "--jobs", "0", "--scale", "smoke")
+    answer = torchstone("show", "toy-holds")
+    assert answer.code == 2
+    assert "torchstone run toy-holds" in answer.errors
+    torchstone("run", "toy-holds", "--jobs", "0")
+    assert torchstone("show", "toy-holds", "--scale", "laptop").code == 0
+    assert "at scale paper" in torchstone("show", "toy-holds", "--scale", "paper").errors
+
+
+def test_the_youngest_report_of_the_claim_is_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    names = ["a-laptop.html", "a-laptop-seed3.html", "a-laptop-seed12.html", "a-paper.html", "b-a-laptop.html"]
+    for age, name in enumerate(names):
+        (folder / name).touch()
+        os.utime(folder / name, (age, age))
+    assert latest_report(tmp_path, "a", "laptop") == folder / "a-laptop-seed12.html"
+    assert latest_report(tmp_path, "b", "laptop") is None
