@@ -50,6 +50,6 @@ def _forever(batches: Iterable[Any]) -> Iterator[Any]:
             yield batch
         if empty:
             raise ValueError(
-                f"batches gave nothing when it was read for the {epoch + 1}. time: it is empty, or an iterator that "
-                "can be read only once. Give an iterable that can be read again, such as a list or a DataLoader."
+                f"batches gave nothing on pass {epoch + 1} over it: it is empty, or an iterator that can be read only "
+                "once. Give an iterable that can be read again, such as a list or a DataLoader."
             )

@@ -127,8 +127,8 @@ def fit(
                     if not math.isfinite(metrics["loss"].item()):
                         set_generator_states(every_generator, before)
                         raise _non_finite(state, player, step, metrics["loss"].item(), batch, checkpoint)
+                    row |= {f"{player.name}/{name}": value.detach().clone() for name, value in metrics.items()}
                     player.move(metrics["loss"])
-                row |= {f"{player.name}/{name}": value.detach().clone() for name, value in metrics.items()}
             state.recorder.add(row)
 
             done = step + 1

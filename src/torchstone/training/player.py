@@ -154,7 +154,7 @@ class Player:
         """
         for part, own in (("scheduler", self.scheduler), ("average", self.average)):
             if (state[part] is None) != (own is None):
-                raise ValueError(f"only one of the saved player and player {self.name!r} has a {part}")
+                raise ValueError(f"{part}: only one of the two has it, the saved player or player {self.name!r}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
