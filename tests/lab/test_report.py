@@ -1,6 +1,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import ClassVar
@@ -103,9 +104,7 @@ def test_a_verdict_is_said_in_words_and_not_by_colour_alone(
     layers_study: Study, make_run: Callable[..., Run], status: Status
 ) -> None:
     run = make_run(layers_study)
-    answered = Run(
-        run.study, "laptop", 0, run.records, Verdict(status, "So it is.", run.verdict.checks), 1.0, run.environment
-    )
+    answered = replace(run, verdict=Verdict(status, "So it is.", run.verdict.checks))
     assert re.search(rf"{status.value} So it is\.", Page(render_report(answered)).words())
 
 
@@ -168,3 +167,9 @@ def test_the_command_repeats_the_run(layers_study: Study, make_run: Callable[...
     assert rerun_command(make_run(layers_study, "smoke", seed=4)) == (
         "torchstone run corresponding-layers --scale smoke --seed 4"
     )
+
+
+def test_the_command_names_the_device_unless_it_is_the_processor(layers_run: Run) -> None:
+    cpu, cuda = (replace(layers_run, environment={"device": device}) for device in ("cpu", "cuda:0 (Some GPU)"))
+    assert "--device" not in rerun_command(cpu)
+    assert rerun_command(cuda).endswith(" --device cuda:0")

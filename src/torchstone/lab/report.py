@@ -40,7 +40,8 @@ def report_path(folder: Path, claim: str, scale: str, seed: int = 0) -> Path:
 def rerun_command(run: Run) -> str:
     """The command that repeats ``run``."""
     words = ["torchstone", "run", run.study.claim.name, "--scale", run.scale, "--seed", str(run.seed)]
-    return shlex.join(words)
+    device = run.environment.get("device", "cpu").partition(" ")[0]  # the rest is the name of the accelerator
+    return shlex.join(words if device == "cpu" else [*words, "--device", device])
 
 
 def render_report(run: Run) -> str:
