@@ -52,4 +52,6 @@ def _fetch(url: str, target: Path) -> str:
             sink.write(chunk)
             digest.update(chunk)
             progress.advance(task, len(chunk))
+        if size and sink.tell() < int(size):
+            raise ConnectionError(f"the connection ended after {sink.tell()} of {size} bytes")
     return digest.hexdigest()

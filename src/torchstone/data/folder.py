@@ -78,15 +78,21 @@ def _shown(name: str) -> bool:
 def _read(path: Path, side: tuple[int, int] | None, channels: int) -> UInt8[Tensor, "c h w"]:
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as source:
-            picture = _flattened(ImageOps.exif_transpose(source), path).convert(MODES[channels])
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no picture that can be read ({error}). Remove or mend it.") from error
+    picture = _flattened(_decode(path), path).convert(MODES[channels])
     if side is not None:
         picture = ImageOps.fit(picture, side[::-1], method=Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(picture))
     return pixels.view(*pixels.shape[:2], channels).permute(2, 0, 1).contiguous()
+
+
+def _decode(path: Path) -> "Image":
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as source:
+            return ImageOps.exif_transpose(source)
+    except Exception as error:  # each of Pillow's decoders has its own ideas of what to raise
+        raise ValueError(f"{path} is no picture that can be read ({error}). Remove or mend it.") from error
 
 
 def _flattened(picture: "Image", path: Path) -> "Image":

@@ -95,7 +95,7 @@ def glyphs(*, cache: str | Path | None = None) -> Glyphs:
     """
     fonts = _fonts()
     stored = Path(cache or cache_folder()) / f"glyphs-{_key(fonts)}.safetensors"
-    with suppress(FileNotFoundError, DamagedFileError):
+    with suppress(OSError, DamagedFileError):
         return _assemble(_verified(read_tensors(stored)))
     from torchstone.data.glyph_rendering import render
 
