@@ -64,7 +64,7 @@ def center(gram: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
     .. math:: HKH, \quad H = I - \tfrac{1}{n} 1 1^\top
 
     Args:
-        gram: :math:`K`, symmetric, with any leading batch dimensions.
+        gram: :math:`K`, with any leading batch dimensions.
 
     Returns:
         The centred matrices, same shape.
@@ -80,8 +80,8 @@ def center(gram: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
     Differs from the paper: nothing.
     """
     gram = _square(gram, at_least=1)
-    rows = gram.mean(-1, keepdim=True)
-    return gram - rows - rows.mT + rows.mean(-2, keepdim=True)
+    rows, columns = gram.mean(-1, keepdim=True), gram.mean(-2, keepdim=True)
+    return gram - rows - columns + rows.mean(-2, keepdim=True)
 
 
 def u_center(gram: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:

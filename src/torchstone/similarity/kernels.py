@@ -50,7 +50,8 @@ def rbf_kernel(
         include_diagonal: take the median over all n² distances, the n zeros among them, as the paper's demo does.
 
     Returns:
-        :math:`K`, (n, n), with ones on the diagonal; nan, with a :class:`SimilarityWarning`, where the median is 0.
+        :math:`K`, (n, n), with ones on the diagonal, and ones everywhere if all examples coincide; else nan, with a
+        :class:`SimilarityWarning`, where the median is 0.
 
     Raises:
         ValueError: ``bandwidth`` is not positive.
@@ -75,6 +76,8 @@ def rbf_gram(
     n = len(points)
     i, j = torch.triu_indices(n, n, offset=1, device=points.device)
     median = _median(distances.flatten() if include_diagonal else distances[i, j])
+    if not distances.any():
+        return torch.ones_like(distances)
     if not median > 0:
         warn(f"More than half the pairs of examples coincide in {name}: its RBF kernel is undefined (nan).")
         return distances * torch.nan
