@@ -68,7 +68,8 @@ def capture(
     Args:
         model: the model; ``DataParallel``, ``DistributedDataParallel`` and ``torch.compile`` are unwrapped, so call
             ``unwrap(model)`` inside the block.
-        layers: names of :func:`list_layers` or patterns such as ``"blocks.*.conv"``; ``None`` for the leaf modules.
+        layers: names of :func:`list_layers` or patterns of :mod:`fnmatch` such as ``"block?"`` or ``"blocks.*.conv"``
+            (``*`` also runs over dots); ``None`` for the leaf modules.
         transform: what to keep of an output; where it returns ``None``, nothing is kept.
         select: how to find the tensor in an output that is a tuple or a mapping: an index, a key or a callable.
             ``None`` takes the first element, of that again the first, until it is a tensor; a leaf without one is left

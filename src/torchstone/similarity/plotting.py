@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WRITTEN = 12  # up to so many layers a side, the numbers stand in the cells
-LONGEST_NAME = 32
+LONGEST_NAME = 36
 
 
 def heat_map(
@@ -71,17 +71,21 @@ def _magma() -> "Colormap":
 
 
 def _name(axes: "Axes", layers_a: Sequence[str], layers_b: Sequence[str], size: float) -> None:
-    axes.set_yticks(range(len(layers_a)), [_short(name) for name in layers_a], fontsize=size)
-    axes.set_xticks(range(len(layers_b)), [_short(name) for name in layers_b], fontsize=size)
-    axes.tick_params(axis="x", rotation=90)
+    below = _short(layers_b)
+    axes.set_yticks(range(len(layers_a)), _short(layers_a), fontsize=size)
+    axes.set_xticks(range(len(layers_b)), below, fontsize=size)
+    axes.tick_params(axis="x", rotation=90 if max(map(len, below)) > 3 else 0)
     axes.tick_params(length=2)
 
 
-def _short(name: str) -> str:
-    """A long name without its middle: its end tells layers apart, its beginning the part of the model."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:8]}…{name[9 - LONGEST_NAME :]}"
+def _short(names: Sequence[str]) -> list[str]:
+    """Names without the modules that all of them begin with, and of what is still long the end."""
+    parts = [name.split(".") for name in names]
+    shared = 0
+    while len(names) > 1 and len({tuple(part[: shared + 1]) for part in parts}) == 1 < min(map(len, parts)) - shared:
+        shared += 1
+    rest = [".".join(part[shared:]) for part in parts]
+    return [f"…{name[1 - LONGEST_NAME :]}" if len(name) > LONGEST_NAME else name for name in rest]
 
 
 def _write(axes: "Axes", matrix: Tensor, low: float, high: float) -> None:
