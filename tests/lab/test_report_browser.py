@@ -1,10 +1,14 @@
 """The report in a real browser: nothing is asked for, nothing complains, everything is seen."""
 
+import math
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from torchstone.lab import Check, Claim, Estimate, Paper, Record, Trial, Verdict
 from torchstone.lab.report import write_report
 from torchstone.lab.run import Run
 
@@ -38,6 +42,22 @@ def test_the_report_opens_offline(chromium: Any, report: str, width: int, scheme
         assert box is not None
         assert min(box["width"], box["height"]) > 100
     assert page.evaluate("document.documentElement.scrollWidth") == width, "no horizontal overflow"
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 800])
+def test_no_word_is_too_long_for_the_page(chromium: Any, layers_run: Run, tmp_path: Path, width: int) -> None:
+    word = "abcdefghij" * 9
+    estimate = Estimate(-123456.0, -2e9, 3e9)
+    verdict = Verdict.of(Check.at_least(word, estimate, 123456, zone=1, reported=1e9), sentence=word)
+    records = [Record(Trial(word, 1, {word: word}), {word: math.nan}, {}, 1.0)]
+    study = copy(layers_run.study)
+    study.claim = Claim(word, word, Paper(word, 2020, word), [word], {word: 1.0}, [word])
+    run = replace(layers_run, study=study, verdict=verdict, records=records, environment={word: word})
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(write_report(run, tmp_path).as_uri())
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     page.close()
 
 
