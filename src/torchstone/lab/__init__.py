@@ -2,6 +2,7 @@
 
 from torchstone.lab.claim import Claim, Paper
 from torchstone.lab.discover import StudyWarning, UnknownStudyError, discover, find
+from torchstone.lab.report import render_report, write_report
 from torchstone.lab.run import Event, Run
 from torchstone.lab.runner import RunInterrupted, TrialsFailedError, run_study
 from torchstone.lab.statistics import jackknife, mean_interval, paired_difference
@@ -37,5 +38,7 @@ __all__ = [
     "jackknife",
     "mean_interval",
     "paired_difference",
+    "render_report",
     "run_study",
+    "write_report",
 ]
