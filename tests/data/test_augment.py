@@ -137,6 +137,11 @@ def test_the_generator_decides_and_the_dtype_stays(dtype: torch.dtype) -> None:
     assert augment(x, generator()).dtype == dtype
 
 
+def test_pictures_stay_on_their_device() -> None:
+    augment = compose(random_flip(), affine_jitter())
+    assert augment(torch.zeros(2, 1, 8, 8, device="meta"), generator()).device.type == "meta"
+
+
 def test_half_of_the_pictures_are_flipped() -> None:
     x = noise(1, 2, 3, 4).expand(2000, 2, 3, 4)
     flipped = random_flip()(x, generator())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rich.style  # noqa: F401 (draws from Python's global generator when it is first imported)
 
 from torchstone.data.download import download
 from torchstone.files import DamagedFileError, sha256

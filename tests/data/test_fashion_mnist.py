@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import rich.style  # noqa: F401 (draws from Python's global generator when it is first imported)
 import torch
 from tests.conftest import need
 
@@ -61,7 +62,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A web server on this machine; yields the folder that it serves."""
     folder = put(tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as http:
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=partial(http.serve_forever, poll_interval=0.02))
         thread.start()
         monkeypatch.setattr(module, "SERVER", f"http://127.0.0.1:{http.server_port}")
         yield folder

@@ -114,7 +114,7 @@ def test_image_sets_split_without_overlap(letters: Glyphs) -> None:
     common, others = letters.image_set(classes=~rare), letters.image_set(classes=rare)
     assert not set(common.classes) & set(others.classes)
     assert len(common) + len(others) == len(letters.image_set()) == 12 * len(letters.classes)
-    with pytest.raises(IndexError, match="must lie between -12 and 11"):
+    with pytest.raises(IndexError, match="`faces` must lie between -12 and 11"):
         letters.image_set(faces=[12])
 
 

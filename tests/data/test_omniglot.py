@@ -81,7 +81,7 @@ def test_an_unpacked_set_is_read_like_its_zip(root: Path, tmp_path_factory: pyte
     assert (ours.classes, ours.labels.tolist()) == (theirs.classes, theirs.labels.tolist())
 
 
-def test_size_scales_and_keeps_the_mean_ink(root: Path) -> None:
+def test_size_scales_the_drawings(root: Path) -> None:
     small = omniglot(root, size=35)
     assert small.images.shape == (4, 1, 35, 35)
     assert small.images[0, 0].argmax() == 0 * 35 + 2  # row 2, column 7 of 105 is row 0, column 2 of 35

@@ -77,7 +77,7 @@ class Batches:
             step += 1
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _permutation(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
     return torch.randperm(n, generator=_generator(seed, "epoch", epoch))
 

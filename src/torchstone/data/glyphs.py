@@ -63,8 +63,8 @@ class Glyphs:
             >>> len(train), len(new_faces)
             (1000, 200)
         """
-        rows = positions(slice(None) if classes is None else classes, len(self.classes))
-        columns = positions(slice(None) if faces is None else faces, len(self.faces))
+        rows = positions(slice(None) if classes is None else classes, len(self.classes), "classes")
+        columns = positions(slice(None) if faces is None else faces, len(self.faces), "faces")
         chosen = self.images[rows[:, None], columns]  # (k, m, 28, 28)
         labels = torch.arange(len(rows)).repeat_interleave(len(columns))
         return ImageSet(chosen.flatten(0, 1).unsqueeze(1), labels, tuple(self.classes[i] for i in rows.tolist()))
@@ -75,6 +75,9 @@ def glyphs(*, cache: str | Path | None = None) -> Glyphs:
 
     Real typography with true labels, and nothing to download: training and test sets can be disjoint by character or by
     typeface. The first call renders them (some seconds) and keeps them on disk; later calls read them.
+
+    The ink is scaled to 20 pixels and centred, so size and height on the line are gone: of characters that then look
+    the same (A and Α and А; not O and o, whose strokes differ in weight) the first code point stays.
 
     Args:
         cache: folder for the rendered images; by default ``$TORCHSTONE_CACHE`` or ``~/.cache/torchstone``.
@@ -144,8 +147,10 @@ def _store(target: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _checksum(tensors: dict[str, Tensor]) -> UInt8[Tensor, " 32"]:
-    content = b"".join(tensors[name].contiguous().numpy().tobytes() for name in ("codepoints", "images"))
-    return torch.frombuffer(bytearray.fromhex(sha256(content)), dtype=torch.uint8)
+    digest = hashlib.sha256()
+    for name in ("codepoints", "images"):
+        digest.update(tensors[name].contiguous().numpy().data)
+    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
 def _verified(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

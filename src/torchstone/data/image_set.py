@@ -75,8 +75,8 @@ def unit_floats(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return images.to(torch.float32).div_(255)
 
 
-def positions(index: Index, n: int) -> Int64[Tensor, " k"]:
-    """The rows of n that an index names, as positions from 0 to n - 1.
+def positions(index: Index, n: int, argument: str = "index") -> Int64[Tensor, " k"]:
+    """The rows of n that an index names, as positions from 0 to n - 1; ``argument`` is what errors call it.
 
     Raises:
         ValueError: ``index`` is no vector of integers, or a mask of another length.
@@ -87,14 +87,18 @@ def positions(index: Index, n: int) -> Int64[Tensor, " k"]:
     rows = torch.as_tensor(index if isinstance(index, Tensor) else list(index)).cpu()
     rows = rows if rows.numel() else rows.to(torch.int64)
     if rows.ndim != 1 or rows.is_floating_point() or rows.is_complex():
-        raise ValueError(f"`index` must be a vector of positions or a mask, but is {_describe(rows)}.")
+        raise ValueError(f"`{argument}` must be a vector of positions or a mask, but is {_describe(rows)}.")
     if rows.dtype == torch.bool:
         if len(rows) != n:
-            raise ValueError(f"`index` is a mask of {len(rows)} entries for {n} rows; it needs one entry for each row.")
+            raise ValueError(
+                f"`{argument}` is a mask of {len(rows)} entries for {n} rows; it needs one entry for each row."
+            )
         return rows.nonzero().flatten()
     rows = rows.to(torch.int64)
     if len(rows) and not -n <= int(rows.min()) <= int(rows.max()) < n:
-        raise IndexError(f"`index` must lie between {-n} and {n - 1}, but reaches from {rows.min()} to {rows.max()}.")
+        raise IndexError(
+            f"`{argument}` must lie between {-n} and {n - 1}, but reaches from {rows.min()} to {rows.max()}."
+        )
     return rows % max(n, 1)
 
 
