@@ -133,7 +133,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(toys: ModuleType, tmp_pa
                 threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
                 workers.add(0)
 
-    with pytest.raises(RunInterrupted, match="1 of 3 trials are on record; the same command goes on"):
+    with pytest.raises(RunInterrupted, match="1 of 3 trials are on record"):
         run_study(toys.Endless(), out=tmp_path, jobs=2, listen=listen)
     assert not any(alive(worker) for worker in workers - {0})
 

@@ -13,7 +13,7 @@ from torchstone.lab.environment import available_cores, describe_environment
 from torchstone.lab.plan import planned_trials
 from torchstone.lab.pool import perform_in_processes
 from torchstone.lab.run import Event, Run
-from torchstone.lab.scratch import Scratch, sweep
+from torchstone.lab.scratch import Scratch, folder_name, sweep
 from torchstone.lab.store import Key, Store
 from torchstone.lab.study import Record, Study, Trial
 from torchstone.lab.version import code_version
@@ -40,7 +40,7 @@ class TrialsFailedError(RuntimeError):
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C came during a run; its text says what is on record."""
+    """Ctrl-C came during a run; its text says how much is on record, which the next run of it starts from."""
 
 
 def ignore(event: Event) -> None:
@@ -116,7 +116,6 @@ def _prepare(
     keys = [Key.of(study.claim.name, scale, trial, version, device) for trial in trials]
     environment = describe_environment(device=device, jobs=jobs, threads=threads)
     store = Store(out)
-    sweep(out / "scratch", study.claim.name, version)
     return _Driver(study, scale, seed, jobs, threads, trials, keys, environment, store, listen)
 
 
@@ -173,6 +172,7 @@ class _Driver:
         """The trials to run; those on record are told as ``reused``."""
         self.store.forget_incomplete(self.study.claim.name, self.scale)
         on_record = self.store.records(self.study.claim.name, self.scale)
+        sweep(self.store.folder / "scratch", self.study.claim.name, self.keys[0].code_version, on_record)
         for index, key in enumerate(self.keys):
             if key in on_record:
                 self.tell(index, "reused", 1.0)
@@ -182,8 +182,7 @@ class _Driver:
         """What a worker needs to know to run a trial; its scratch folder is locked from now on."""
         key, kind = self.keys[index], type(self.study)
         if index not in self.scratch:
-            root = self.store.folder / "scratch"
-            self.scratch[index] = Scratch(root / f"{key.study}.{key.code_version}.{key.digest}")
+            self.scratch[index] = Scratch(self.store.folder / "scratch" / folder_name(key))
         return Task(
             module=kind.__module__,
             qualname=kind.__qualname__,
@@ -230,7 +229,7 @@ class _Driver:
         """One line for a run that was stopped."""
         on_record = self.store.records(self.study.claim.name, self.scale)
         done = sum(key in on_record for key in self.keys)
-        return f"Stopped: {done} of {len(self.keys)} trials are on record; the same command goes on from there."
+        return f"Stopped: {done} of {len(self.keys)} trials are on record."
 
     def release_scratch(self) -> None:
         """Leave the folders of unfinished trials to the next run."""

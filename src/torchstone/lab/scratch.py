@@ -3,8 +3,11 @@
 import fcntl
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+
+from torchstone.lab.store import Key
 
 
 class Scratch:
@@ -31,15 +34,22 @@ class Scratch:
         os.close(self._descriptor)
 
 
-def sweep(root: Path, study: str, code_version: str) -> int:
-    """Delete what no later run of ``study`` can use: folders of other versions of its code, and spare ones.
+def folder_name(key: Key) -> str:
+    """What the folder of the trial with this key is called."""
+    return f"{key.study}.{key.code_version}.{key.digest}"
 
-    Folders are called ``<study>.<code version>.<key>``, spare ones have a suffix more. Those in use stay.
-    Returns how many went.
+
+def sweep(root: Path, study: str, code_version: str, on_record: Collection[Key]) -> int:
+    """Delete what no later run of ``study`` can use; returns how many folders went.
+
+    These are the folders of trials on record, of other versions of the study's code, and spare ones of killed runs.
+    Those that another run has locked stay.
     """
+    finished = {folder_name(key) for key in on_record}
     swept = 0
     for folder in sorted(root.glob(f"{study}.*")):
-        useful = folder.name.startswith(f"{study}.{code_version}.") and "-" not in folder.name[len(study) :]
+        of_this_version = folder.name.startswith(f"{study}.{code_version}.")
+        useful = of_this_version and folder.name not in finished and "-" not in folder.name[len(study) :]
         descriptor = None if useful else _lock(folder)
         if descriptor is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -47,8 +47,9 @@ def _collect(module: str, folder: str, sources: dict[str, str], *, of_study: boo
 
 
 def _source(module: str) -> str:
-    path = getattr(sys.modules.get(module), "__file__", None)
-    if path is None and module != "__main__":
+    if module in sys.modules:
+        path = getattr(sys.modules[module], "__file__", None)
+    else:
         spec = find_spec(module)
         path = spec.origin if spec else None
     if path is None or not Path(path).is_file():

@@ -20,7 +20,7 @@ class Toy(Study):
     """Trials that count to five, a step a time, with their state in a file; the sum is a random number's."""
 
     claim = claim("toy")
-    scales: ClassVar[Mapping[str, Any]] = {"smoke": 2, "laptop": 3, "paper": 24}
+    scales: ClassVar[Mapping[str, Any]] = {"smoke": 2, "laptop": 3, "paper": 16}
 
     def trials(self, scale: int) -> Sequence[Trial]:
         return [Trial(("left", "right")[seed % 2], seed, {"width": [seed, 2]}) for seed in range(scale)]
@@ -49,6 +49,7 @@ class Slow(Toy):
     claim = claim("slow-toy")
 
     def step(self, trial: Trial, context: Context, step: int) -> None:
+        super().step(trial, context, step)
         time.sleep(0.004)
 
 

@@ -1,0 +1,98 @@
+"""Intervals: against scipy, against each other, and at the edges."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from torchstone.lab import Check, Estimate, jackknife, mean_interval, paired_difference
+
+values = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
+
+
+def close(a: Estimate, b: Estimate, scale: float = 1.0) -> bool:
+    pairs = zip((a.value, a.low, a.high), (b.value, b.low, b.high), strict=True)
+    return all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-9 * scale) for x, y in pairs)
+
+
+def draw(n: int, seed: int) -> list[float]:
+    return torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).tolist()
+
+
+def test_the_mean_agrees_with_scipy() -> None:
+    v = draw(9, 0)
+    low, high = stats.t.interval(0.95, len(v) - 1, loc=np.mean(v), scale=stats.sem(v))
+    assert close(mean_interval(v), Estimate(float(np.mean(v)), low, high))
+
+
+def test_the_paired_difference_agrees_with_scipy() -> None:
+    a, b = draw(7, 1), draw(7, 2)
+    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert close(paired_difference(a, b), Estimate(float(np.mean(a) - np.mean(b)), interval.low, interval.high))
+
+
+@given(values)
+def test_the_jackknife_of_the_mean_is_the_interval_of_the_mean(v: list[float]) -> None:
+    left_out = [(math.fsum(v) - each) / (len(v) - 1) for each in v]
+    assert close(jackknife(math.fsum(v) / len(v), left_out), mean_interval(v), scale=1e3)
+
+
+@given(values, st.floats(-10, 10), st.floats(0.1, 10))
+def test_shift_and_scale_go_through(v: list[float], shift: float, scale: float) -> None:
+    plain = mean_interval(v)
+    moved = mean_interval([scale * each + shift for each in v])
+    expected = Estimate(*(scale * each + shift for each in (plain.value, plain.low, plain.high)))
+    assert close(moved, expected, scale=1e4)
+
+
+def test_the_interval_covers_the_truth_19_times_in_20() -> None:
+    covered = sum(estimate.low <= 0 <= estimate.high for estimate in (mean_interval(draw(4, s)) for s in range(2000)))
+    assert stats.binomtest(covered, 2000, 0.95).pvalue > 0.001
+
+
+@pytest.mark.parametrize("estimate", [mean_interval([2.0]), paired_difference([3.0], [1.0]), jackknife(2.0, [1.0])])
+def test_one_observation_has_an_infinite_interval(estimate: Estimate) -> None:
+    assert estimate == Estimate(2.0, -math.inf, math.inf)
+    assert Check.at_least("x", estimate, 1.0, zone=0.1).status == "inconclusive"
+
+
+def test_no_leave_one_out_values_tell_nothing() -> None:
+    assert jackknife(2.0, []) == Estimate(2.0, -math.inf, math.inf)
+
+
+def test_equal_observations_have_an_interval_of_zero_width() -> None:
+    assert mean_interval([0.5, 0.5, 0.5]) == jackknife(0.5, [0.5, 0.5]) == Estimate(0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        mean_interval([1.0, math.nan]),
+        mean_interval([1.0, math.inf]),
+        mean_interval([math.nan]),
+        paired_difference([math.inf, 1.0], [math.inf, 1.0]),
+        jackknife(math.nan, [1.0, 2.0]),
+        jackknife(1.0, [1.0, math.nan]),
+        jackknife(1.0, [1.0, math.inf]),
+    ],
+)
+def test_what_is_not_finite_decides_nothing(estimate: Estimate) -> None:
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
+    assert Check.at_least("x", estimate, 1.0, zone=0.1).status == "inconclusive"
+    assert Check.near("x", estimate, 1.0, within=0.1).status == "inconclusive"
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="values must hold at least one observation"):
+        mean_interval([])
+    with pytest.raises(ValueError, match="a has 2 and b has 1"):
+        paired_difference([1.0, 2.0], [1.0])
+    with pytest.raises(
+        ValueError, match=r"leave_one_out must be one number per unit, of shape \(n,\), but .* \(1, 2\)"
+    ):
+        jackknife(1.0, [[1.0, 2.0]])

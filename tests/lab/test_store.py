@@ -1,0 +1,144 @@
+"""The store: floats come back bit for bit, damage is seen, a newer store is refused."""
+
+import math
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchstone.files import DamagedFileError, write_tensors
+from torchstone.lab import Check, Estimate, NewerStoreError, Store, Trial, Verdict
+from torchstone.lab.encoding import decode_metrics, decode_verdict, digest, encode_metrics, encode_verdict, to_json
+from torchstone.lab.store import Artifacts, Key
+
+TRIAL = Trial("ours", 3, {"width": 64, "layers": [1, 2], "name": None})
+KEY = Key.of("claim", "laptop", TRIAL, "0123456789ab", "cpu")
+
+
+def add(store: Store, key: Key = KEY, trial: Trial = TRIAL, loss: float = 0.1, artifacts: str | None = None) -> bool:
+    return store.add(key, trial, {"loss": loss}, artifacts, seconds=1.5, environment={"torch": "2.13"})
+
+
+def test_a_record_comes_back(tmp_path: Path) -> None:
+    assert add(Store(tmp_path / "new" / "folder"))
+    record = Store(tmp_path / "new" / "folder").records("claim", "laptop")[KEY]
+    assert (record.trial, record.metrics, record.artifacts, record.seconds) == (TRIAL, {"loss": 0.1}, {}, 1.5)
+    assert Store(tmp_path / "new" / "folder").records("claim", "paper") == {}
+
+
+def test_the_first_record_of_a_trial_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert add(store, loss=0.1)
+    assert not add(store, loss=0.2)
+    assert store.records("claim", "laptop")[KEY].metrics == {"loss": 0.1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 4}, {"arm": "theirs"}, {"config_hash": "f" * 16}, {"code_version": "f" * 12}, {"device": "cuda"}],
+)
+def test_each_part_of_the_key_makes_another_record(tmp_path: Path, change: dict[str, object]) -> None:
+    other = Key(**{**vars(KEY), **change})
+    store = Store(tmp_path)
+    assert add(store)
+    assert add(store, other)
+    assert set(store.records("claim", "laptop")) == {KEY, other}
+    assert other.digest != KEY.digest
+
+
+def test_many_writers_at_once(tmp_path: Path) -> None:
+    def write(writer: int) -> int:
+        return sum(add(Store(tmp_path), Key(**{**vars(KEY), "seed": seed}), loss=writer) for seed in range(5))
+
+    with ThreadPoolExecutor(8) as writers:
+        added = list(writers.map(write, range(8)))
+    assert sum(added) == 5
+    assert len(Store(tmp_path).records("claim", "laptop")) == 5
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    sha256 = write_tensors(tmp_path / "x", {"x": torch.arange(5.0)})
+    artifacts = Artifacts(tmp_path / "x", sha256)
+    assert (list(artifacts), len(artifacts), artifacts["x"].sum().item()) == (["x"], 1, 10.0)
+    content = bytearray((tmp_path / "x").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(DamagedFileError, match="is damaged: its SHA-256 is not the one recorded"):
+        Artifacts(tmp_path / "x", sha256)["x"]
+
+
+def test_artifacts_are_read_when_asked_for_and_missing_ones_say_so(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path / "absent", "0" * 64)
+    with pytest.raises(DamagedFileError, match=r"absent is missing: .* Run again to make them"):
+        len(artifacts)
+
+
+def test_records_without_their_tensors_are_forgotten(tmp_path: Path) -> None:
+    store, whole = Store(tmp_path), Key(**{**vars(KEY), "seed": 4})
+    store.artifact_path("a" * 64).parent.mkdir(parents=True)
+    store.artifact_path("a" * 64).touch()
+    add(store, artifacts="b" * 64)
+    add(store, whole, artifacts="a" * 64)
+    store.forget_incomplete("claim", "laptop")
+    assert set(store.records("claim", "laptop")) == {whole}
+
+
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path)
+    connection = sqlite3.connect(tmp_path / "store.sqlite")
+    connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    with pytest.raises(NewerStoreError, match=r"newer torchstone \(its schema is 7, this one knows 1\). Upgrade"):
+        Store(tmp_path)
+
+
+def test_a_file_that_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_text("Dear diary, " * 100)
+    with pytest.raises(DamagedFileError, match=r"store.sqlite is damaged .* Move it away"):
+        Store(tmp_path)
+
+
+def verdict(value: float) -> Verdict:
+    estimate = Estimate(value, -math.inf, math.inf)
+    checks = (Check.at_least("a", estimate, 0.5, zone=0.1, reported=0.9), Check.report("b", Estimate(1, 0, 2)))
+    return Verdict.of(*checks, sentence="It is ½.")
+
+
+def test_the_last_verdict(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.last_verdict("claim") is None
+    store.add_verdict("claim", "paper", 0, "0123456789ab", verdict(0.25))
+    store.add_verdict("claim", "laptop", 0, "0123456789ab", verdict(0.5))
+    store.add_verdict("other", "laptop", 0, "0123456789ab", verdict(0.75))
+    assert store.last_verdict("claim")[:2] == ("laptop", verdict(0.5))
+    assert store.last_verdict("claim", "paper")[:2] == ("paper", verdict(0.25))
+    assert store.last_verdict("claim", "smoke") is None
+
+
+def test_a_verdict_of_nan_comes_back() -> None:
+    back = decode_verdict(encode_verdict(verdict(math.nan)))
+    assert math.isnan(back.checks[0].estimate.value)
+    assert back.checks[0].estimate.high == math.inf
+    assert back.status == "inconclusive"
+
+
+@given(st.dictionaries(st.text(), st.floats()))
+def test_metrics_come_back_bit_for_bit(metrics: dict[str, float]) -> None:
+    back = decode_metrics(encode_metrics(metrics))
+    assert {name: value.hex() for name, value in back.items()} == {name: value.hex() for name, value in metrics.items()}
+
+
+def test_the_digest_sees_values_not_their_order() -> None:
+    assert digest({"a": 1, "b": [1.5, None]}) == digest({"b": (1.5, None), "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2}) != digest({"b": 2})
+    assert digest({"a": 1}) != digest({"a": 1.0}) != digest({"a": True})
+
+
+@pytest.mark.parametrize("value", [{1: "one"}, {"a": [{2: 3}]}, {"a": math.nan}, {"a": torch.zeros(1)}])
+def test_what_json_lacks_is_refused(value: object) -> None:
+    with pytest.raises(TypeError):
+        to_json(value)

@@ -1,0 +1,64 @@
+"""The decision rule, case by case, and the verdict of the weakest primary check."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchstone.lab import Check, Estimate, Status, Verdict
+from torchstone.lab.verdict import decide
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "status"),
+    [
+        (0.5, 0.9, "confirmed"),
+        (0.6, 0.7, "confirmed"),
+        (0.2, 0.9, "weaker"),
+        (0.11, 0.49, "weaker"),
+        (-0.1, 0.1, "absent"),
+        (0.02, 0.05, "absent"),
+        (-0.05, -0.02, "absent"),
+        (-0.9, -0.2, "opposite"),
+        (-0.2, 0.2, "inconclusive"),
+        (-0.2, 0.9, "inconclusive"),
+        (-math.inf, math.inf, "inconclusive"),
+        (math.nan, math.nan, "inconclusive"),
+    ],
+)
+def test_each_case_of_the_rule(low: float, high: float, status: str) -> None:
+    assert decide(Estimate((low + high) / 2, low, high), threshold=0.5, zone=0.1) == status
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1))
+def test_chance_moves_estimate_and_threshold_alike(low: float, width: float, chance: float) -> None:
+    estimate = Estimate(low, low, low + width)
+    moved = Estimate(low - chance, low - chance, low + width - chance)
+    check = Check.at_least("x", estimate, 0.5 + chance, zone=0.1, chance=chance)
+    assert check.status == decide(moved, 0.5 + chance - chance, 0.1)
+    assert check.estimate == estimate
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "status"),
+    [(0.95, 1.05, "confirmed"), (0.8, 1.0, "inconclusive"), (0.5, 0.8, "opposite"), (1.2, 1.3, "opposite")],
+)
+def test_near(low: float, high: float, status: str) -> None:
+    assert Check.near("x", Estimate(1.0, low, high), 1.0, within=0.1).status == status
+
+
+def check(status: str, primary: bool = True) -> Check:
+    return Check("x", Estimate(0, 0, 0), Status(status), "", primary)
+
+
+def test_the_weakest_primary_check_speaks() -> None:
+    order = ["confirmed", "weaker", "inconclusive", "absent", "opposite"]
+    for weakest, status in enumerate(order):
+        checks = [check(each) for each in order[: weakest + 1]]
+        assert Verdict.of(*checks, check("opposite", primary=False), sentence="").status == status
+
+
+def test_a_verdict_needs_a_primary_check() -> None:
+    with pytest.raises(ValueError, match="at least one primary check"):
+        Verdict.of(Check.report("x", Estimate(0, 0, 0)), check("confirmed", primary=False), sentence="")
