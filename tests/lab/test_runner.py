@@ -97,7 +97,7 @@ def test_jobs_share_the_cores(toys: ModuleType, tmp_path: Path) -> None:
 def test_a_trial_that_raises_fails_alone(toys: ModuleType, tmp_path: Path, jobs: int) -> None:
     events: list[Event] = []
     with pytest.raises(
-        TrialsFailedError, match=r"1 of 3 trials of 'failing-toy' failed; the other 2 are on record"
+        TrialsFailedError, match=r"1 of 3 trials of 'failing-toy' failed; the other 2 need not be run again"
     ) as e:
         run_study(toys.Failing(), out=tmp_path, jobs=jobs, listen=events.append)
     assert "the toy broke" in str(e.value)
@@ -110,6 +110,23 @@ def test_a_trial_that_raises_fails_alone(toys: ModuleType, tmp_path: Path, jobs:
     run = run_study(toys.Failing(), out=tmp_path, jobs=0, listen=events.append)
     assert kinds(events) == [("reused", 0), ("reused", 2), ("started", 1), ("finished", 1)]
     assert len(run.records) == 3
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_trial_that_lacks_its_data_is_left_out(toys: ModuleType, tmp_path: Path, jobs: int) -> None:
+    events: list[Event] = []
+    run = run_study(toys.Lacking(), out=tmp_path, jobs=jobs, listen=events.append)
+    assert [record.trial.seed for record in run.records] == [0, 2]
+    assert [(event.index, event.note) for event in events if event.kind == "skipped"] == [
+        (1, "The toy box is not here: buy one.")
+    ]
+
+
+def test_when_all_trials_lack_their_data_the_run_fails(toys: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(
+        TrialsFailedError, match=r"1 of 1 trials of 'lacking-toy' failed\.\n\n.*\nThe toy box is not here"
+    ):
+        run_study(toys.Lacking(), "paper", out=tmp_path, jobs=0)
 
 
 def test_a_trial_whose_worker_dies_gets_another_chance(toys: ModuleType, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from torchstone.lab.run import Event, Run
 from torchstone.lab.runner import RunInterrupted, TrialsFailedError, run_study
 from torchstone.lab.statistics import jackknife, mean_interval, paired_difference
 from torchstone.lab.store import NewerStoreError, Store
-from torchstone.lab.study import Context, Figure, Outcome, Record, Study, Trial
+from torchstone.lab.study import Context, Figure, Outcome, Record, Study, Trial, Unavailable
 from torchstone.lab.verdict import Check, Estimate, Status, Verdict
 from torchstone.lab.version import code_version
 
@@ -30,6 +30,7 @@ __all__ = [
     "StudyWarning",
     "Trial",
     "TrialsFailedError",
+    "Unavailable",
     "UnknownStudyError",
     "Verdict",
     "code_version",

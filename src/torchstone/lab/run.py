@@ -15,7 +15,7 @@ class Run:
         study: the study.
         scale: ``smoke``, ``laptop`` or ``paper``.
         seed: the block of seeds (``--seed``); block 0 is the default.
-        records: every finished trial, in the order of ``study.trials``.
+        records: every finished trial, in the order of ``study.trials``; those that were skipped are not among them.
         verdict: the answer; ``None`` at the scale ``smoke``, which is too small to be judged.
         seconds: wall-clock seconds of this run, without the trials that were already on record.
         environment: versions, threads, processor, commit and dirty flag, by name.
@@ -35,10 +35,11 @@ class Event:
     """Something that happened to a trial.
 
     Args:
-        kind: ``reused`` (it was on record), ``started``, ``progress``, ``finished`` or ``failed``.
+        kind: ``reused`` (it was on record), ``started``, ``progress``, ``finished``, ``failed``, or ``skipped``
+            (this machine lacks what it needs).
         index: its place in ``study.trials``; ``total`` trials in all.
         fraction: how much of it is done, in [0, 1].
-        note: a few words, such as ``step 300/1800``; the error of a trial that failed.
+        note: a few words, such as ``step 300/1800``; why a trial failed or was skipped.
     """
 
     kind: str

@@ -31,10 +31,8 @@ class TrialsFailedError(RuntimeError):
 
     def __init__(self, study: str, failures: Sequence[tuple[Trial, str]], total: int) -> None:
         self.failures = failures
-        lines = [
-            f"{len(failures)} of {total} trials of '{study}' failed; the other {total - len(failures)} are on record, "
-            "so the same command runs only what is missing."
-        ]
+        others = f"; the other {total - len(failures)} need not be run again" if len(failures) < total else ""
+        lines = [f"{len(failures)} of {total} trials of '{study}' failed{others}."]
         lines += [f"Trial {trial.arm}, seed {trial.seed}, {dict(trial.config)}:\n{note}" for trial, note in failures]
         super().__init__("\n\n".join(lines))
 
@@ -76,7 +74,8 @@ def run_study(
 
     Raises:
         ValueError, TypeError: an argument or the study's list of trials is not as it must be; nothing was run.
-        TrialsFailedError: trials raised, or killed their process twice; the rest was run and is on record.
+        TrialsFailedError: trials raised, or killed their process twice; the rest was run and is on record. Trials that
+            raised :class:`~torchstone.lab.study.Unavailable` are left out; if all did, that is a failure.
         RunInterrupted: Ctrl-C; what was finished is on record.
 
     Example:
@@ -95,8 +94,8 @@ def run_study(
         raise RunInterrupted(driver.progress_report()) from interrupt
     finally:
         driver.release_scratch()
-    if driver.failures:
-        raise TrialsFailedError(study.claim.name, driver.failures, len(driver.trials))
+    if driver.failures or len(driver.skipped) == len(driver.trials):
+        raise TrialsFailedError(study.claim.name, driver.failures or driver.skipped, len(driver.trials))
     records = driver.records()
     verdict = None if scale == "smoke" else study.judge(records)
     if verdict is not None:
@@ -156,6 +155,7 @@ class _Driver:
     store: Store
     listen: Callable[[Event], None]
     failures: list[tuple[Trial, str]] = field(default_factory=list)
+    skipped: list[tuple[Trial, str]] = field(default_factory=list)
     scratch: dict[int, Scratch] = field(default_factory=dict)
 
     def run_missing(self) -> None:
@@ -200,6 +200,8 @@ class _Driver:
         kind, note = message["kind"], message.get("note", "")
         if kind == "finished":
             self.record(index, message)
+        elif kind == "skipped":
+            self.skipped.append((self.trials[index], note))
         elif kind == "failed":
             self.failures.append((self.trials[index], note))
         self.tell(index, kind, 1.0 if kind == "finished" else message.get("fraction", 0.0), note)
@@ -223,7 +225,8 @@ class _Driver:
     def records(self) -> list[Record]:
         """All records of this run, in the order of its trials."""
         on_record = self.store.records(self.study.claim.name, self.scale)
-        return [replace(on_record[key], trial=trial) for key, trial in zip(self.keys, self.trials, strict=True)]
+        planned = zip(self.keys, self.trials, strict=True)
+        return [replace(on_record[key], trial=trial) for key, trial in planned if key in on_record]
 
     def progress_report(self) -> str:
         """One line for a run that was stopped."""

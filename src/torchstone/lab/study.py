@@ -66,6 +66,13 @@ class Figure:
     svg: str
 
 
+class Unavailable(Exception):
+    """Raise it in ``Study.run`` when this machine lacks what the trial needs, such as a data set.
+
+    The trial is left out of the run: it is neither recorded nor failed. Say what is missing and how to get it.
+    """
+
+
 class Study(ABC):
     """A claim and its test: subclass it, give ``claim`` and ``scales``, write the four parts. No registration.
 

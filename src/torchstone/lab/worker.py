@@ -28,7 +28,7 @@ from torchstone.files import write_tensors
 from torchstone.lab.encoding import digest, encode_metrics
 from torchstone.lab.plan import planned_trials
 from torchstone.lab.store import Store
-from torchstone.lab.study import Context, Outcome, Study
+from torchstone.lab.study import Context, Outcome, Study, Unavailable
 
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
@@ -59,12 +59,14 @@ def study_of(task: Task) -> Study:
 def perform(task: Task, tell: Tell, get_study: Callable[[Task], Study] = study_of) -> None:
     """Run one trial, write its tensors to their file, and tell how it goes: messages ``progress``, then an end.
 
-    The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds, or ``failed`` with the
-    traceback. Every trial starts with the global generators of torch, numpy and random at its own seed, and leaves
-    them as they were: a study that draws from them can be repeated, too.
+    The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds, ``skipped`` with what this
+    machine lacks, or ``failed`` with the traceback. Every trial starts with the global generators of torch, numpy and
+    random at its own seed, and leaves them as they were: a study that draws from them can be repeated, too.
     """
     try:
         message = _run(get_study(task), task, tell)
+    except Unavailable as lack:
+        message = {"kind": "skipped", "note": str(lack)}
     except (Exception, SystemExit):
         message = {"kind": "failed", "note": traceback.format_exc().rstrip()}
     tell(message)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from torchstone.lab import Check, Claim, Context, Estimate, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import Check, Claim, Context, Estimate, Outcome, Paper, Record, Study, Trial, Unavailable, Verdict
 
 
 def claim(name: str) -> Claim:
@@ -85,6 +85,19 @@ class Failing(Toy):
     def step(self, trial: Trial, context: Context, step: int) -> None:
         if trial.seed == 1 and not mended(context):
             raise ArithmeticError("the toy broke")
+
+
+class Lacking(Toy):
+    """Trial 1 lacks its data; at the scale ``paper`` all do."""
+
+    claim = claim("lacking-toy")
+
+    def trials(self, scale: int) -> Sequence[Trial]:
+        return [Trial("lonely", 1)] if scale == self.scales["paper"] else super().trials(scale)
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        if trial.seed == 1:
+            raise Unavailable("The toy box is not here: buy one.")
 
 
 class Careless(Toy):
