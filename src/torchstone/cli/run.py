@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 TRIAL_FAILED = 1
 INTERRUPTED = 130
+JOBS = tyro.constructors.PrimitiveConstructorSpec[int | None](
+    nargs=1,
+    metavar="N",
+    instance_from_str=lambda words: int(words[0]),
+    is_instance=lambda value: value is None or isinstance(value, int),
+    str_from_instance=lambda value: ["one-per-core" if value is None else str(value)],
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Run:
     """the claim; `torchstone list` shows all of them"""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """smoke: seconds, not judged; laptop: minutes; paper: the paper's own protocol"""
-    jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all cores)")] = None
+    jobs: Annotated[int | None, JOBS] = None
     """trials at the same time, each with its share of the cores; 0 runs them in this process"""
     seed: int = 0
     """block of seeds: another number repeats the whole run with other seeds"""

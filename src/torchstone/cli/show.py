@@ -18,10 +18,7 @@ class Show:
     """the claim; `torchstone list` shows all of them"""
     out: Path = OUT
     """folder of the runs"""
-    scale: Annotated[
-        Literal["laptop", "paper"] | None,
-        tyro.conf.arg(metavar="{laptop,paper}", help_behavior_hint="(default: the latest of either)"),
-    ] = None
+    scale: Literal["latest", "laptop", "paper"] = "latest"
     """the scale of the result; smoke has none"""
     json: bool = False
     """print JSON instead of a table"""
@@ -31,9 +28,10 @@ class Show:
         from torchstone.cli.tables import checks_json, print_verdict
 
         claim = find_study(self.name).claim
-        last = last_verdict(self.out, claim.name, self.scale)
+        scale = None if self.scale == "latest" else self.scale
+        last = last_verdict(self.out, claim.name, scale)
         if last is None:
-            at_scale = f" at scale {self.scale}" if self.scale else ""
+            at_scale = f" at scale {scale}" if scale else ""
             raise UsageError(
                 f"There is no verdict on '{claim.name}'{at_scale} in {self.out}. "
                 f"Run it first: torchstone run {claim.name}"
