@@ -44,6 +44,21 @@ def test_tensors_come_back_bit_for_bit(dtype: torch.dtype, shape: tuple[int, ...
     assert torch.equal(back, tensor)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 3, 1, 1), (1, 5, 2, 2), (0, 2, 3, 3)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_tensors_keep_their_memory_format(shape: tuple[int, ...], layout: torch.memory_format):
+    tensor = torch.arange(math.prod(shape)).reshape(shape).contiguous(memory_format=layout)
+    back = through(tensor)
+    assert torch.equal(back, tensor)
+    assert back.is_contiguous(memory_format=layout)
+
+
+def test_a_slice_and_an_expanded_tensor_come_back_by_value():
+    base = torch.arange(12.0).reshape(3, 4)
+    for view in (base[:, ::2], base.T[1:], base[:1].expand(5, 4)):
+        assert torch.equal(through(view), view)
+
+
 def test_nan_and_infinities_come_back():
     nan, inf, minus = through([math.nan, math.inf, -math.inf])
     assert math.isnan(nan)

@@ -202,3 +202,28 @@ def test_a_checkpoint_of_another_fit_is_refused(
     latest = load_checkpoint(tmp_path)
     assert latest is not None
     assert latest.step == 3
+
+
+@pytest.mark.parametrize("optimizer", [nesterov, adam])
+def test_the_memory_format_of_the_optimizers_state_survives(tmp_path: Path, optimizer: Optimizers):
+    """Momentum in another layout than its weights takes another path through the kernels, which may round otherwise."""
+
+    def player() -> Player:
+        model = nn.utils.skip_init(nn.Conv2d, 5, 7, 3).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape))
+        return Player(model, lambda x: model(x).square().mean(), optimizer(model.parameters()))
+
+    def layouts(one: Player) -> list[tuple[int, ...]]:
+        return [value.stride() for state in one.optimizer.state.values() for value in state.values()]
+
+    batches = [torch.randn(4, 5, 6, 6, generator=torch.Generator().manual_seed(step)) for step in range(3)]
+    straight, stopped, resumed = player(), player(), player()
+    expected = fit(straight, batches, steps=12)
+    with pytest.raises(StoppedError):
+        fit(stopped, batches, steps=12, checkpoint=tmp_path, every=3, callbacks=[stop_at(5)])
+    history = fit(resumed, batches, steps=12, checkpoint=tmp_path)
+    assert layouts(resumed) == layouts(straight)
+    assert torch.equal(resumed.model.weight, straight.model.weight)
+    assert torch.equal(history.metrics["player/loss"], expected.metrics["player/loss"])

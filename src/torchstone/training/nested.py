@@ -15,8 +15,9 @@ def flatten(state: Any, name: str = "state") -> tuple[dict[str, Tensor], Json]:
     """Split nested ``state`` into tensors by name and a JSON document that says where they go.
 
     Tensors, ``None``, booleans, integers, floats (``nan`` and ``inf`` too), strings, lists, tuples, and mappings with
-    any of these as keys come back from :func:`unflatten` as they went in, to the last bit. A subclass of ``tuple`` or
-    ``dict`` comes back as a plain one, except ``Counter``, which the schedulers of torch need.
+    any of these as keys come back from :func:`unflatten` as they went in, to the last bit; tensors on the CPU, in the
+    memory format they had. A subclass of ``tuple`` or ``dict`` comes back as a plain one, except ``Counter``, which
+    the schedulers of torch need.
 
     Args:
         state: the nested state.
@@ -45,7 +46,8 @@ def unflatten(tensors: Mapping[str, Tensor], document: Json) -> Any:
         return [unflatten(tensors, item) for item in document] if isinstance(document, list) else document
     ((kind, content),) = document.items()
     if kind == "tensor":
-        return tensors[content]
+        name, order = content
+        return tensors[name].permute([order.index(dimension) for dimension in range(len(order))])
     if kind == "float":
         return float(content)
     if kind == "tuple":
@@ -58,8 +60,10 @@ def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Json:
     if isinstance(value, Tensor):
         while name in tensors:  # the keys "a.b" and "a" of "b" meet
             name += "'"
-        tensors[name] = torch.empty(value.shape, dtype=value.dtype).copy_(value.detach())
-        return {"tensor": name}
+        order = sorted(range(value.ndim), key=value.stride, reverse=True)  # the dimensions as they lie in memory
+        stored = value.detach().permute(order)
+        tensors[name] = torch.empty(stored.shape, dtype=value.dtype).copy_(stored)
+        return {"tensor": [name, order]}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
