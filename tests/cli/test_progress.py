@@ -39,14 +39,16 @@ def test_the_line_goes_when_the_trial_ends() -> None:
     console = terminal()
     progress = bars(console)
     show = Bars("my-claim", progress)
-    for index in (0, 1):
+    for index in (0, 1, 2):
         show(event("started", index))
+    show(event("skipped", 2, 0.0, "There are [no] pictures here."))
     show(event("finished", 0, 1.0))
     show(event("failed", 1, 0.5, "Traceback\n  somewhere\nValueError: no [red] sand"))
     (study,) = progress.tasks
     assert study.completed == 1
-    assert "network, seed 1 failed: ValueError: no [red] sand" in written(console)
+    assert "network, seed 1: failed: ValueError: no [red] sand" in written(console)
     assert "somewhere" not in written(console)
+    assert "network, seed 2: left out: There are [no] pictures here." in written(console)
 
 
 def test_the_live_display_is_drawn_on_a_terminal() -> None:

@@ -119,6 +119,13 @@ def test_a_metric_that_is_not_finite_is_shown_as_such(layers_study: Study, make_
     assert "accuracy NaN (not finite)" in Page(render_report(make_run(layers_study, accuracy=math.nan))).words()
 
 
+def test_trials_that_were_left_out_are_counted(layers_run: Run) -> None:
+    words = Page(render_report(replace(layers_run, records=layers_run.records[:1]))).words()
+    assert "Trials 1 of 3" in words
+    assert "lacks what they need 2" in words
+    assert "lacks" not in Page(render_report(layers_run)).words()
+
+
 def test_hostile_text_stays_text(make_run: Callable[..., Run]) -> None:
     study = Hostile()
     run = Run(study, "laptop", 0, [], study.judge([]), 1.0, {study.word: study.word})

@@ -69,8 +69,9 @@ class Bars:
         if event.index in self._running:
             self._progress.remove_task(self._running.pop(event.index))
         self._fractions.pop(event.index, None)
-        if event.kind == "failed":
-            self._progress.console.print(f"{label(event)} failed: {last_line(event.note)}", style="red", markup=False)
+        if event.kind in ("failed", "skipped"):
+            style = "red" if event.kind == "failed" else "yellow"
+            self._progress.console.print(f"{label(event)}: {_words(event)}", style=style, markup=False)
         else:
             self._done += 1
 
@@ -102,6 +103,8 @@ def _words(event: "Event") -> str:
         return "already on record"
     if event.kind == "progress":
         return f"{event.fraction:.0%} {event.note}".rstrip()
+    if event.kind == "skipped":
+        return f"left out: {event.note}"
     return f"{event.kind}: {last_line(event.note)}" if event.note else event.kind
 
 

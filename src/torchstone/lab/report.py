@@ -92,13 +92,15 @@ def write_report(run: Run, folder: Path) -> Path:
 
 
 def _cost(run: Run) -> Mapping[str, str]:
+    planned = len(run.study.trials(run.study.scales[run.scale]))
+    left_out = planned - len(run.records)
     cost = {
         "Wall clock of this run": duration(run.seconds),
-        "Trials": str(len(run.records)),
+        "Trials": f"{len(run.records)} of {planned}" if left_out else str(planned),
         "Time of all trials together": duration(math.fsum(record.seconds for record in run.records)),
     }
-    jobs = run.environment.get("jobs")
-    return cost if jobs is None else cost | {"Processes": jobs}
+    cost |= {"Left out, since this machine lacks what they need": str(left_out)} if left_out else {}
+    return cost | ({"Processes": run.environment["jobs"]} if "jobs" in run.environment else {})
 
 
 def _environment() -> "Environment":
