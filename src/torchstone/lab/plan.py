@@ -25,10 +25,12 @@ def planned_trials(study: Study, scale: str, block: int) -> Sequence[Trial]:
     trials = list(study.trials(study.scales[scale]))
     if not trials:
         raise ValueError(f"The study '{study.claim.name}' has no trials at the scale '{scale}'.")
-    identities = [_identity(study.claim.name, trial) for trial in trials]
-    for identity, trial in zip(identities, trials, strict=True):
-        if identities.count(identity) > 1:
+    seen = set[tuple[str, int, str]]()
+    for trial in trials:
+        identity = _identity(study.claim.name, trial)
+        if identity in seen:
             raise ValueError(f"The study '{study.claim.name}' has the trial {trial} twice; trials must differ.")
+        seen.add(identity)
     return [replace(trial, seed=trial.seed + SEEDS_PER_BLOCK * block) for trial in trials]
 
 
