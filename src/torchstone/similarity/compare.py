@@ -216,8 +216,7 @@ def _reduce(tally: _Tally, *, keep: bool) -> None:
     distributed.all_reduce(fewest, distributed.ReduceOp.MIN)
     if not fewest:
         raise ValueError("A process has no batch of four or more examples: give every process at least one.")
-    for sums in tally.sums.values():
-        sums.all_reduce(device)
+    tally.sums = {key: sums.over_processes(device) for key, sums in tally.sums.items()}
     counts = torch.tensor([tally.n, tally.batches, tally.skipped], device=device)
     distributed.all_reduce(counts)
     tally.n, tally.batches, tally.skipped = counts.tolist()

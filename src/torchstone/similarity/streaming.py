@@ -115,12 +115,12 @@ class HsicSums:
         self.own_b[block] += b.norms * b.norms
         self.weight[block] += rows * (rows - 3)
 
-    def all_reduce(self, device: torch.device) -> None:
-        """Add up what all processes have; ``device`` is where their backend communicates."""
-        for part in self.parts():
-            moved = part.to(device)
-            distributed.all_reduce(moved)
-            part.copy_(moved)
+    def over_processes(self, device: torch.device) -> "HsicSums":
+        """The sums of all processes together; ``device`` is where their backend communicates."""
+        copies = [part.to(device, copy=True) for part in self.parts()]
+        for copied in copies:
+            distributed.all_reduce(copied)
+        return HsicSums(*(copied.cpu() for copied in copies))
 
     def pooled(self) -> "HsicSums":
         """The sums over all blocks, without the block dimension."""
