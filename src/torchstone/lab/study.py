@@ -21,7 +21,7 @@ class Trial:
 
     arm: str
     seed: int
-    config: Mapping[str, Json] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Outcome:
     artifacts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """A finished trial with its outcome and its cost."""
 

@@ -1,0 +1,128 @@
+"""What the claims about layers share: pictures, Tiny-10 networks trained on them, and what their layers see."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
+
+from torchstone.data import Augment, Batches, ImageSet, affine_jitter, fashion_mnist, glyphs, images, random_flip
+from torchstone.lab import Context, Trial, Unavailable
+from torchstone.nets import PlainNet, tiny10
+from torchstone.similarity import extract
+from torchstone.training import Player, fit
+
+LAYERS = (*(f"block{i}" for i in range(1, 9)), "pool")
+HELD_OUT_FACES = (1, 10)  # DejaVu Sans Bold and DejaVu Serif Italic: no network is trained on them
+POOLED_SIDE = 2
+PEAK, WEIGHT_DECAY = 0.2, 2e-3
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A data set for a network: to learn from, to look at, and how pictures vary."""
+
+    train: ImageSet
+    held_out: ImageSet
+    augment: Augment
+
+
+def glyph_pictures(classes: int) -> Pictures:
+    """Random characters in ten typefaces, and the same characters in two others."""
+    letters = glyphs()
+    chosen = torch.randperm(len(letters.classes), generator=torch.Generator().manual_seed(0))[:classes]
+    seen = [face for face in range(len(letters.faces)) if face not in HELD_OUT_FACES]
+    train = letters.image_set(classes=chosen, faces=seen)
+    held_out = letters.image_set(classes=chosen, faces=HELD_OUT_FACES)
+    return Pictures(train, held_out, affine_jitter())
+
+
+def fashion_pictures(classes: int) -> Pictures:
+    """Fashion-MNIST, where it is on this machine; the first 1,000 test pictures to look at."""
+    try:
+        train, test = fashion_mnist(split="train", download=False), fashion_mnist(split="test", download=False)
+    except FileNotFoundError as error:
+        raise Unavailable(str(error)) from error
+    return Pictures(train, test.subset(slice(1000)), random_flip())
+
+
+def cifar_pictures(classes: int) -> Pictures:
+    """CIFAR-10 as the user has it: ``$TORCHSTONE_DATA/cifar10/{train,test}/<class>/*.png``."""
+    root = Path(os.environ.get("TORCHSTONE_DATA", ".")) / "cifar10"
+    if not (root / "train").is_dir() or not (root / "test").is_dir():
+        raise Unavailable(
+            f"The scale 'paper' needs CIFAR-10 as pictures in {root}/train/<class>/ and {root}/test/<class>/. "
+            "Set TORCHSTONE_DATA to the folder that holds cifar10."
+        )
+    train, test = images(root / "train"), images(root / "test")
+    return Pictures(train, test.subset(slice(None, None, max(1, len(test) // 2000))), random_flip())
+
+
+PICTURES: Mapping[str, Callable[[int], Pictures]] = {
+    "glyphs": glyph_pictures,
+    "fashion_mnist": fashion_pictures,
+    "cifar10": cifar_pictures,
+}
+
+
+def train_network(trial: Trial, context: Context, pictures: Pictures) -> PlainNet:
+    """Tiny-10 by stochastic gradient descent: Nesterov momentum 0.9, one cycle to 0.2, weight decay 2e-3.
+
+    The trial's config gives ``width`` (a factor), ``steps`` and ``batch``; with 0 steps the network stays as it began.
+    """
+    config = trial.config
+    network = tiny10(
+        len(pictures.train.classes), channels=pictures.train.images.shape[1], width=config["width"], seed=trial.seed
+    )
+    network.to(context.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not config["steps"]:
+        return network
+    optimizer = torch.optim.SGD(network.parameters(), PEAK, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=config["steps"])
+    batches = Batches(
+        pictures.train.images,
+        pictures.train.labels,
+        size=config["batch"],
+        seed=trial.seed,
+        augment=pictures.augment,
+        device=context.device,
+    )
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = batch
+        return cross_entropy(network(x.contiguous(memory_format=torch.channels_last)), y)
+
+    player = Player(network, loss, optimizer, scheduler=schedule)
+    fit(player, batches, steps=config["steps"], seed=trial.seed, checkpoint=context.scratch, progress=context.progress)
+    return network
+
+
+def look_at(pictures: Pictures, copies: int) -> Float[Tensor, "n c h w"]:
+    """The held-out pictures, ``copies`` times, each varied as in training; the same for every network."""
+    generator = torch.Generator().manual_seed(0)
+    x = pictures.held_out.floats()
+    return torch.cat([pictures.augment(x, generator) for _ in range(copies)])
+
+
+def accuracy(network: PlainNet, pictures: Pictures) -> float:
+    """The share of the held-out pictures, as they are, that the network classifies rightly."""
+    logits = extract(network, pictures.held_out.floats(), "logits")["logits"]
+    return float((logits.argmax(1) == pictures.held_out.labels).double().mean())
+
+
+def flattened(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Float[Tensor, "n d"]]:
+    """Every layer's activations with all positions of the map as features, as in the paper."""
+    return extract(network, x, LAYERS)
+
+
+def pooled(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Float[Tensor, "n d"]]:
+    """Every layer's activations with the map averaged to 2×2 positions, so that n is well above d."""
+    return extract(network, x, LAYERS, reduce=_coarse)
+
+
+def _coarse(output: Tensor) -> Tensor:
+    return adaptive_avg_pool2d(output, POOLED_SIDE).flatten(1) if output.ndim == 4 else output
