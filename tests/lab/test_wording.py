@@ -5,12 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone.lab import Check, Estimate, Status
-from torchstone.lab.wording import MARKS, MEANINGS, duration, number, primary_first, status_words
+from torchstone.lab.wording import MARKS, MEANINGS, duration, measured, number, primary_first, status_words
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.000"), (1, "1.000"), (-0.5, "−0.500"), (99.9994, "99.999"), (1234.5, "1.23e+03"), (3e-5, "3e-05")],
+    [
+        (0.0, "0.000"),
+        (1, "1.000"),
+        (-0.5, "−0.500"),
+        (99.9994, "99.999"),
+        (1234.6, "1,235"),
+        (3e-5, "0.0000300"),
+        (-1e-7, "−1.00e-07"),
+        (1.5e7, "1.50e+07"),
+    ],
 )
 def test_numbers_have_three_figures(value: float, text: str) -> None:
     assert number(value) == text
@@ -22,7 +31,13 @@ def test_what_is_no_number_is_named() -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_read_back_to_three_figures(value: float) -> None:
-    assert float(number(value).replace("−", "-")) == pytest.approx(value, rel=0.051, abs=0)
+    assert float(number(value).replace("−", "-").replace(",", "")) == pytest.approx(value, rel=0.0051, abs=0)
+
+
+def test_a_value_and_its_interval_have_the_same_decimals() -> None:
+    assert measured(Estimate(-0.000953, -0.00411, 0.0022)) == "−0.00095 [−0.00411, 0.00220]"
+    assert measured(Estimate(0.00012, -0.5, 0.5)) == "0.000 [−0.500, 0.500]"
+    assert measured(Estimate(math.nan, -math.inf, 120.4)) == "NaN [−∞, 120]"
 
 
 @given(st.floats(0, 1e6))

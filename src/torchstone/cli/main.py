@@ -12,6 +12,7 @@ COMMANDS = {
     "list": "torchstone.cli.listing:List",
     "run": "torchstone.cli.run:Run",
     "show": "torchstone.cli.show:Show",
+    "compare": "torchstone.cli.compare:Compare",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."
 INTERRUPTED = 130

@@ -19,6 +19,7 @@ from torchstone.lab.wording import (
     paper_number,
     primary_first,
     status_words,
+    value,
 )
 
 if TYPE_CHECKING:
@@ -126,4 +127,5 @@ _FILTERS: Mapping[str, Any] = {
     "number": number,
     "paper_number": paper_number,
     "status_words": status_words,
+    "value": value,
 }

@@ -21,30 +21,55 @@ MEANINGS = {
 }
 
 
-def number(value: float) -> str:
-    """Three decimals where they say something, three figures elsewhere; NaN and infinity by name.
+def number(value: float, among: float | None = None) -> str:
+    """``value`` as a person reads it, with as many decimals as a neighbour of the size ``among`` has.
 
-    >>> number(0.98123), number(-1234567.0), number(0.00012), number(float("nan"))
-    ('0.981', '−1.23e+06', '0.00012', 'NaN')
+    Three decimals where they say something, three figures below, whole numbers above; NaN and infinity by name.
+
+    >>> number(0.98123), number(-12345.6), number(0.00012), number(float("nan"))
+    ('0.981', '−12,346', '0.000120', 'NaN')
+    >>> number(0.00012, among=0.5)
+    '0.000'
     """
     if math.isnan(value):
         return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    size = abs(value)
-    text = f"{size:.3f}" if size == 0 or 0.01 <= size < 100 else f"{size:.3g}"
+    text = "∞" if math.isinf(value) else format(abs(value), _format(abs(value) if among is None else among))
     return f"−{text}" if value < 0 else text
+
+
+def _format(size: float) -> str:
+    if size == 0 or 0.01 <= size < 100:
+        return ".3f"
+    if 1e-6 <= size < 0.01:
+        return f".{2 - math.floor(math.log10(size))}f"
+    return ",.0f" if 100 <= size < 1e7 else ".2e"
+
+
+def value(estimate: Estimate) -> str:
+    """The value of ``estimate`` with the decimals of its interval.
+
+    >>> value(Estimate(-0.000953, -0.00411, 0.0022))
+    '−0.00095'
+    """
+    return number(estimate.value, _size(estimate))
 
 
 def interval(estimate: Estimate) -> str:
     """The 95 % interval in brackets; nothing where the estimate is a plain number.
 
-    >>> interval(Estimate(0.5, 0.25, 0.75)), interval(Estimate(3.0, 3.0, 3.0))
-    ('[0.250, 0.750]', '')
+    >>> interval(Estimate(-0.000953, -0.00411, 0.0022)), interval(Estimate(3.0, 3.0, 3.0))
+    ('[−0.00411, 0.00220]', '')
     """
     if estimate.low == estimate.value == estimate.high:
         return ""
-    return f"[{number(estimate.low)}, {number(estimate.high)}]"
+    size = _size(estimate)
+    return f"[{number(estimate.low, size)}, {number(estimate.high, size)}]"
+
+
+def _size(estimate: Estimate) -> float:
+    """The largest of the three finite sizes: it sets the decimals of all three."""
+    sizes = (abs(number) for number in (estimate.value, estimate.low, estimate.high) if math.isfinite(number))
+    return max(sizes, default=0.0)
 
 
 def measured(estimate: Estimate) -> str:
@@ -53,7 +78,7 @@ def measured(estimate: Estimate) -> str:
     >>> measured(Estimate(0.5, 0.25, 0.75))
     '0.500 [0.250, 0.750]'
     """
-    return f"{number(estimate.value)} {interval(estimate)}".rstrip()
+    return f"{value(estimate)} {interval(estimate)}".rstrip()
 
 
 def paper_number(check: Check) -> str:

@@ -105,7 +105,7 @@ class CorrespondingLayers(Study):
         ],
     )
     scales = {  # noqa: RUF012
-        "smoke": Size("glyphs", 20, 2, 3, 16, fewer=2, widths=(0.25,), shorter=(0,), fashion_steps=2),
+        "smoke": Size("glyphs", 40, 2, 3, 16, fewer=2, widths=(0.25,), shorter=(0,), fashion_steps=2),
         "laptop": Size(
             "glyphs", 300, 5, 1800, 64, fewer=3, widths=(0.25, 0.5), shorter=(0, 100, 400), fashion_steps=1200
         ),

@@ -110,7 +110,7 @@ def look_at(pictures: Pictures, copies: int) -> Float[Tensor, "n c h w"]:
 
 def accuracy(network: PlainNet, pictures: Pictures) -> float:
     """The share of the held-out pictures, as they are, that the network classifies rightly."""
-    logits = extract(network, pictures.held_out.floats(), "logits")["logits"]
+    logits = extract(network, pictures.held_out.floats(), ["logits"])["logits"]
     return float((logits.argmax(1) == pictures.held_out.labels).double().mean())
 
 

@@ -83,22 +83,24 @@ class SmallSampleBias(Study):
 
     def judge(self, records: Sequence[Record]) -> Verdict:
         """Each setting within 0.02 of the closed form, each debiased mean within 0.02 of zero."""
+        debiased = {_label(*sizes): _mean(records, _arm(*sizes), "debiased") for sizes in GAUSSIAN}
+        debiased["unrelated pictures, n = 100"] = _mean(records, "pictures", "debiased")
         checks = [
             Check.near(
-                f"biased CKA, n = {n}, p = {p1} and {p2}",
-                _mean(records, _arm(n, p1, p2), "biased"),
-                chance_level(n, p1, p2),
+                f"biased CKA, {_label(*sizes)}",
+                _mean(records, _arm(*sizes), "biased"),
+                chance_level(*sizes),
                 within=TOLERANCE,
             )
-            for n, p1, p2 in GAUSSIAN
+            for sizes in GAUSSIAN
         ]
         checks += [
-            Check.near(f"debiased CKA, {_label(arm)}", _mean(records, arm, "debiased"), 0.0, within=TOLERANCE)
-            for arm in [*(_arm(*sizes) for sizes in GAUSSIAN), "pictures"]
+            Check.near(f"debiased CKA, {setting}", estimate, 0.0, within=TOLERANCE)
+            for setting, estimate in debiased.items()
         ]
         pictures = _mean(records, "pictures", "biased")
         checks.append(Check.report("biased CKA, unrelated pictures, n = 100", pictures))
-        worst = max(abs(check.estimate.value) for check in checks if check.name.startswith("debiased"))
+        worst = max(abs(estimate.value) for estimate in debiased.values())
         sentence = (
             f"Unrelated pictures have a biased CKA of {pictures.value:.2f}; "
             f"debiased means stay within {worst:.3f} of 0."
@@ -125,8 +127,8 @@ def _arm(n: int, p1: int, p2: int) -> str:
     return f"n{n}-p{p1}-p{p2}"
 
 
-def _label(arm: str) -> str:
-    return "unrelated pictures, n = 100" if arm == "pictures" else arm.replace("-", ", ")
+def _label(n: int, p1: int, p2: int) -> str:
+    return f"n = {n}, p = {p1} and {p2}"
 
 
 def _gaussians(trial: Trial, generator: torch.Generator) -> tuple[Tensor, Tensor]:
