@@ -38,9 +38,9 @@ def number(value: float, among: float | None = None) -> str:
 
 
 def _format(size: float) -> str:
-    if size == 0 or 0.01 <= size < 100:
+    if size == 0 or 0.1 <= size < 100:
         return ".3f"
-    if 1e-6 <= size < 0.01:
+    if 1e-6 <= size < 0.1:
         return f".{2 - math.floor(math.log10(size))}f"
     return ",.0f" if 100 <= size < 1e7 else ".2e"
 
