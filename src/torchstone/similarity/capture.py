@@ -86,6 +86,7 @@ def capture(
         torch.Size([5, 3])
     """
     model = unwrap(model)
+    modules = _modules(model)
     names = modules_of(model, layers)
     outputs: dict[str, Any] = {}
     calls: Counter[str] = Counter()
@@ -99,7 +100,7 @@ def capture(
         hooks.callback(model.register_forward_pre_hook(start).remove)
         for name in names:
             hook = _hook(name, outputs, calls, keep, select, named=layers is not None)
-            hooks.callback(_modules(model)[name].register_forward_hook(hook).remove)
+            hooks.callback(modules[name].register_forward_hook(hook).remove)
         yield outputs
 
 
