@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from torchstone.lab import Check, Claim, Context, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import mean_interval
-from torchstone.similarity import LayerMatch, factor
+from torchstone.similarity import LayerMatch
 from torchstone.studies.similarity.identification import (
     by_setting,
     estimate,
@@ -23,7 +21,7 @@ from torchstone.studies.similarity.networks import (
     LAYERS,
     PICTURES,
     accuracy,
-    flattened,
+    decomposed,
     look_at,
     pooled,
     train_network,
@@ -136,12 +134,10 @@ class CorrespondingLayers(Study):
         """Train one network; keep the decomposition of each layer, from which every index follows."""
         pictures = PICTURES[trial.config["pictures"]](trial.config["classes"])
         network = train_network(trial, context, pictures)
-        artifacts: dict[str, Tensor] = {}
-        for layer, x in flattened(network, look_at(pictures, copies=1)).items():
-            factors = factor(x, keep_basis=False)
-            artifacts |= {f"flat/{layer}/u": factors.u.float(), f"flat/{layer}/s": factors.s}
+        artifacts = decomposed(network, look_at(pictures, copies=1))
         if trial.arm == "full":
-            artifacts |= {f"pooled/{layer}": x for layer, x in pooled(network, look_at(pictures, copies=4)).items()}
+            coarse = pooled(network, look_at(pictures, copies=4))
+            artifacts |= {f"{layer}/pooled": x for layer, x in coarse.items()}
         return Outcome({"test_accuracy": accuracy(network, pictures)}, artifacts)
 
     def judge(self, records: Sequence[Record]) -> Verdict:

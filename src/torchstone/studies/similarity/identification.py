@@ -11,7 +11,7 @@ from torch import Tensor
 from torchstone.lab import Estimate, Record
 from torchstone.lab.statistics import jackknife
 from torchstone.similarity import Factors, LayerMatch, factor, find_metric, identify, indexes
-from torchstone.studies.similarity.networks import LAYERS
+from torchstone.studies.similarity.networks import LAYERS, recorded
 
 FLATTENED = {  # as in the paper: all positions of a map are features
     "cka": "linear CKA",
@@ -47,7 +47,7 @@ def identified(full: tuple[Record, ...]) -> dict[tuple[str, str], LayerMatch]:
 
 @lru_cache(maxsize=1)
 def _all_tables(full: tuple[Record, ...]) -> dict[tuple[str, str], Tables]:
-    views = (("flat", _flat, FLATTENED), ("pooled", _coarse, POOLED))
+    views = (("flat", recorded, FLATTENED), ("pooled", _coarse, POOLED))
     return {
         (kind, name): table
         for kind, view, names in views
@@ -79,19 +79,12 @@ def mean_matrix(full: tuple[Record, ...], kind: str, name: str) -> Float[Tensor,
     return (mean + mean.mT) / 2
 
 
-def _flat(record: Record) -> list[Factors]:
-    return [
-        Factors(record.artifacts[f"flat/{layer}/u"].double(), record.artifacts[f"flat/{layer}/s"], None, 0)
-        for layer in LAYERS
-    ]
-
-
 def _coarse(record: Record) -> list[Factors]:
-    return [factor(record.artifacts[f"pooled/{layer}"]) for layer in LAYERS]
+    return [factor(record.artifacts[f"{layer}/pooled"]) for layer in LAYERS]
 
 
 def _linear_cka_match(records: Sequence[Record]) -> LayerMatch:
-    return _match(_tables([_flat(record) for record in records], ["cka"])["cka"], "cka", len(records))
+    return _match(_tables([recorded(record) for record in records], ["cka"])["cka"], "cka", len(records))
 
 
 def smaller_arms(records: Sequence[Record]) -> dict[str, LayerMatch]:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from torchstone.data import Augment, Batches, ImageSet, affine_jitter, fashion_mnist, glyphs, images, random_flip
-from torchstone.lab import Context, Trial, Unavailable
+from torchstone.lab import Context, Record, Trial, Unavailable
 from torchstone.nets import PlainNet, tiny10
-from torchstone.similarity import extract
+from torchstone.similarity import Factors, extract, factor
 from torchstone.training import Player, fit
 
 LAYERS = (*(f"block{i}" for i in range(1, 9)), "pool")
@@ -114,9 +114,21 @@ def accuracy(network: PlainNet, pictures: Pictures) -> float:
     return float((logits.argmax(1) == pictures.held_out.labels).double().mean())
 
 
-def flattened(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Float[Tensor, "n d"]]:
-    """Every layer's activations with all positions of the map as features, as in the paper."""
-    return extract(network, x, LAYERS)
+def decomposed(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
+    """Every layer's singular value decomposition, as artifacts; all positions of a map are features, as in the paper.
+
+    The right singular vectors are left out: n is below d, so they are by far the larger part, and only PWCCA needs them.
+    """
+    factors = {layer: factor(z, keep_basis=False) for layer, z in extract(network, x, LAYERS).items()}
+    left = {f"{layer}/u": layer_factors.u.float() for layer, layer_factors in factors.items()}
+    return left | {f"{layer}/s": layer_factors.s for layer, layer_factors in factors.items()}
+
+
+def recorded(record: Record) -> list[Factors]:
+    """The decomposed layers that a trial kept."""
+    return [
+        Factors(record.artifacts[f"{layer}/u"].double(), record.artifacts[f"{layer}/s"], None, 0) for layer in LAYERS
+    ]
 
 
 def pooled(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Float[Tensor, "n d"]]:
