@@ -45,7 +45,7 @@ def test_the_report_opens_offline(chromium: Any, report: str, width: int, scheme
     page.close()
 
 
-@pytest.mark.parametrize("width", [320, 800])
+@pytest.mark.parametrize("width", [320, 750, 810])
 def test_no_word_is_too_long_for_the_page(chromium: Any, layers_run: Run, tmp_path: Path, width: int) -> None:
     word = "abcdefghij" * 9
     estimate = Estimate(-123456.0, -2e9, 3e9)
