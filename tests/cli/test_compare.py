@@ -71,18 +71,11 @@ def run(compare: Compare) -> int:
 
 
 def test_the_command_writes_page_and_numbers(folder):
-    words = (
-        "compare compare_models_of_mine:build_a compare_models_of_mine:build_b --data photos --weights-b b.safetensors"
-    )
-    options = "--data photos --out heat.html --save numbers.safetensors --size 8 --batch-size 10 --layers-a 0 3 --metrics cka hsic"
+    models = "compare_models_of_mine:build_a compare_models_of_mine:build_b --weights-b b.safetensors --layers-a 0 3"
+    options = "--data photos --size 8 --batch-size 10 --metrics cka hsic --out heat.html --save numbers.safetensors"
+    start = [sys.executable, "-c", "from torchstone.cli.main import main; raise SystemExit(main())"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from torchstone.cli.main import main; raise SystemExit(main())",
-            *words.split(),
-            *options.split(),
-        ],
+        [*start, "compare", *models.split(), *options.split()],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -24,7 +24,7 @@ figure svg { max-width: 100%; height: auto; }
 figcaption, .note { color: #55555f; font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid #e3e3e8; white-space: nowrap; }
+th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid #e3e3e8; white-space: nowrap; }
 th { font-weight: 600; border-bottom-color: #9a9aa5; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 </style>
@@ -49,7 +49,7 @@ layers of B, on the same examples.</p>
 </figure>
 <div class="scroll">
 <table>
-<thead><tr><th>Layer of A</th><th>Features</th><th>Most similar layer of B</th><th>Features</th>
+<thead><tr><th>Layer of A</th><th>d</th><th>Closest in B</th><th>d</th>
 <th>{{ metric }}{% if metric in comparison.intervals %} [95 % interval]{% endif %}</th></tr></thead>
 <tbody>
 {%- for row in rows[metric] %}
