@@ -1,9 +1,6 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from torchstone.cli.show import latest_report
 
 Command = Callable[..., Any]
 
@@ -34,12 +31,12 @@ def test_without_a_verdict_it_says_how_to_get_one(torchstone: Command) -> None:
     assert "at scale paper" in torchstone("show", "toy-holds", "--scale", "paper").errors
 
 
-def test_the_youngest_report_of_the_claim_is_shown(tmp_path: Path) -> None:
-    folder = tmp_path / "reports"
-    folder.mkdir()
-    names = ["a-laptop.html", "a-laptop-seed3.html", "a-laptop-seed12.html", "a-paper.html", "b-a-laptop.html"]
-    for age, name in enumerate(names):
-        (folder / name).touch()
-        os.utime(folder / name, (age, age))
-    assert latest_report(tmp_path, "a", "laptop") == folder / "a-laptop-seed12.html"
-    assert latest_report(tmp_path, "b", "laptop") is None
+def test_the_report_of_the_last_run_is_shown(torchstone: Command) -> None:
+    torchstone("run", "toy-holds", "--jobs", "0")
+    torchstone("run", "toy-holds", "--jobs", "0", "--seed", "3")
+    assert torchstone("show", "toy-holds").output.rstrip().endswith("toy-holds-laptop-seed3.html")
+    torchstone("run", "toy-holds", "--jobs", "0")
+    report = Path(torchstone("show", "toy-holds", "--json").json["report"])
+    assert report.name == "toy-holds-laptop.html"
+    report.unlink()
+    assert torchstone("show", "toy-holds", "--json").json["report"] is None

@@ -5,17 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone.lab import Check, Estimate
-from torchstone.lab.bars import accepted, bar, bar_words
+from torchstone.lab.bars import bar, bar_words
 
 sizes = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
-
-
-def test_the_accepted_values_are_read_from_every_rule_that_checks_make() -> None:
-    point = Estimate(0.5, 0.4, 0.6)
-    assert accepted(Check.at_least("", point, 0.9, zone=0.1)) == (0.9, math.inf)
-    assert accepted(Check.at_least("", point, -1e-6, zone=0.1)) == (-1e-6, math.inf)
-    assert accepted(Check.near("", point, 0.25, within=0.125)) == (0.125, 0.375)
-    assert accepted(Check.report("", point)) is None
 
 
 @given(sizes, sizes, sizes, sizes, sizes)

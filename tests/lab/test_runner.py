@@ -50,7 +50,7 @@ def test_a_run_records_judges_and_is_not_run_again(toys: ModuleType, tmp_path: P
     assert all(math.isnan(record.metrics["loss"]) for record in run.records)
     assert run.verdict is not None
     assert run.verdict.status == "confirmed"
-    scale, verdict, when = Store(tmp_path).last_verdict("toy")
+    scale, _, verdict, when = Store(tmp_path).last_verdict("toy")
     assert (scale, verdict) == ("laptop", run.verdict)
     assert when.endswith("+00:00")
 

@@ -114,8 +114,8 @@ def test_the_last_verdict(tmp_path: Path) -> None:
     store.add_verdict("claim", "paper", 0, "0123456789ab", verdict(0.25))
     store.add_verdict("claim", "laptop", 0, "0123456789ab", verdict(0.5))
     store.add_verdict("other", "laptop", 0, "0123456789ab", verdict(0.75))
-    assert store.last_verdict("claim")[:2] == ("laptop", verdict(0.5))
-    assert store.last_verdict("claim", "paper")[:2] == ("paper", verdict(0.25))
+    assert store.last_verdict("claim")[:3] == ("laptop", 0, verdict(0.5))
+    assert store.last_verdict("claim", "paper")[:3] == ("paper", 0, verdict(0.25))
     assert store.last_verdict("claim", "smoke") is None
 
 

@@ -48,8 +48,17 @@ def test_near(low: float, high: float, status: str) -> None:
     assert Check.near("x", Estimate(1.0, low, high), 1.0, within=0.1).status == status
 
 
+def test_a_check_says_what_it_accepts() -> None:
+    point = Estimate(0.5, 0.4, 0.6)
+    least = Check.at_least("", point, 0.9, zone=0.1)
+    near = Check.near("", point, 0.25, within=0.125)
+    assert (least.accepts, least.rule) == ((0.9, math.inf), "≥ 0.9")
+    assert (near.accepts, near.rule) == ((0.125, 0.375), "0.25 ± 0.125")
+    assert (Check.report("", point).accepts, Check.report("", point).rule) == (None, "")
+
+
 def check(status: str, primary: bool = True) -> Check:
-    return Check("x", Estimate(0, 0, 0), Status(status), "", primary)
+    return Check("x", Estimate(0, 0, 0), Status(status), None, primary)
 
 
 def test_the_weakest_primary_check_speaks() -> None:

@@ -26,6 +26,7 @@ class Show:
     def run(self) -> int:
         """Print the result; returns the exit code."""
         from torchstone.cli.tables import checks_json, print_verdict
+        from torchstone.lab.report import report_path
 
         claim = find_study(self.name).claim
         scale = None if self.scale == "latest" else self.scale
@@ -36,24 +37,21 @@ class Show:
                 f"There is no verdict on '{claim.name}'{at_scale} in {self.out}. "
                 f"Run it first: torchstone run {claim.name}"
             )
-        report = latest_report(self.out, claim.name, last.scale)
+        page = report_path(self.out, claim.name, last.scale, last.seed)
+        report = page if page.is_file() else None
         if self.json:
-            where = {"when": last.when, "report": str(report) if report else None}
-            print_json({"claim": claim.name, "scale": last.scale, "verdict": checks_json(last.verdict), **where})
+            answer = {"claim": claim.name, "scale": last.scale, "seed": last.seed, "when": last.when}
+            where = {"report": str(report) if report else None}
+            print_json(answer | {"verdict": checks_json(last.verdict)} | where)
             return 0
         console = screen()
         console.print(claim.sentence, markup=False)
-        console.print(f"{claim.paper.cite}\nScale {last.scale}, judged {last.when}.", style="dim", markup=False)
+        console.print(
+            f"{claim.paper.cite}\nScale {last.scale}, block of seeds {last.seed}, judged {last.when}.",
+            style="dim",
+            markup=False,
+        )
         print_verdict(last.verdict, console)
         if report:
             console.print(f"Report: {report}", markup=False, soft_wrap=True)
         return 0
-
-
-def latest_report(out: Path, name: str, scale: str) -> Path | None:
-    """The youngest report of a claim at a scale, whatever its seed; ``None`` when there is none."""
-    from torchstone.lab.report import report_path
-
-    first = report_path(out, name, scale)
-    pages = [page for page in (first, *first.parent.glob(f"{first.stem}-seed*.html")) if page.is_file()]
-    return max(pages, key=lambda page: page.stat().st_mtime, default=None)

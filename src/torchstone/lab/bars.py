@@ -1,29 +1,10 @@
 """Interval bars: a check's estimate, its interval, what was asked for and the paper's number on one small axis."""
 
 import math
-import re
 from dataclasses import dataclass
 
 from torchstone.lab.verdict import Check
 from torchstone.lab.wording import measured, paper_number
-
-_AT_LEAST = re.compile(r"≥ (\S+)")
-_NEAR = re.compile(r"(\S+) ± (\S+)")
-
-
-def accepted(check: Check) -> tuple[float, float] | None:
-    """The values that confirm ``check``, read from its rule; ``None`` for a check that decides nothing.
-
-    >>> from torchstone.lab import Estimate
-    >>> accepted(Check.near("bias", Estimate(0.1, 0.0, 0.2), 0.25, within=0.25))
-    (0.0, 0.5)
-    """
-    if match := _AT_LEAST.fullmatch(check.rule):
-        return float(match[1]), math.inf
-    if match := _NEAR.fullmatch(check.rule):
-        centre, within = float(match[1]), float(match[2])
-        return centre - within, centre + within
-    return None
 
 
 @dataclass(frozen=True)
@@ -40,7 +21,7 @@ class Bar:
 
 def bar(check: Check) -> Bar | None:
     """The picture of ``check``; ``None`` where a number is not finite or nothing stands beside it."""
-    band = accepted(check)
+    band = check.accepts
     estimate = check.estimate
     marks = [estimate.value, estimate.low, estimate.high]
     marks += [] if check.reported is None else [check.reported]

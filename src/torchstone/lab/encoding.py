@@ -57,7 +57,8 @@ def _check(raw: dict[str, Any]) -> Check:
     estimate = Estimate(**{name: float(value) for name, value in raw["estimate"].items()})
     status = None if raw["status"] is None else Status(raw["status"])
     reported = None if raw["reported"] is None else float(raw["reported"])
-    return Check(**raw | {"estimate": estimate, "status": status, "reported": reported})
+    accepts = None if raw["accepts"] is None else (float(raw["accepts"][0]), float(raw["accepts"][1]))
+    return Check(**raw | {"estimate": estimate, "status": status, "accepts": accepts, "reported": reported})
 
 
 def _encode(value: Any) -> Any:

@@ -61,9 +61,10 @@ class Key:
 
 
 class LastVerdict(NamedTuple):
-    """The latest answer of a study: at which scale, what, and when (ISO 8601, UTC)."""
+    """The latest answer of a study: at which scale and block of seeds, what, and when (ISO 8601, UTC)."""
 
     scale: str
+    seed: int
     verdict: Verdict
     when: str
 
@@ -195,11 +196,11 @@ class Store:
         """The latest verdict of ``study`` (at ``scale``, if given); ``None`` when there is none."""
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT scale, verdict, judged FROM verdicts WHERE study = ? AND (? IS NULL OR scale = ?) "
+                "SELECT scale, seed, verdict, judged FROM verdicts WHERE study = ? AND (? IS NULL OR scale = ?) "
                 "ORDER BY rowid DESC LIMIT 1",
                 (study, scale, scale),
             ).fetchone()
-        return row and LastVerdict(row[0], decode_verdict(row[1]), row[2])
+        return row and LastVerdict(row[0], row[1], decode_verdict(row[2]), row[3])
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -1,5 +1,6 @@
 """The decision rule: estimates, checks, and the verdict of the weakest primary check."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,14 +50,31 @@ def decide(effect: Estimate, threshold: float, zone: float) -> Status:
 
 @dataclass(frozen=True)
 class Check:
-    """One row of a verdict: what was measured, what it had to be. Made by ``at_least``, ``near`` or ``report``."""
+    """One row of a verdict. Made by ``at_least``, ``near`` or ``report``.
+
+    Args:
+        name: what was measured, in words.
+        estimate: the measurement.
+        status: what it says; ``None`` for a row that decides nothing.
+        accepts: the least and the greatest value that confirm it; ``None`` for a row that decides nothing.
+        primary: whether the study's verdict rests on it.
+        reported: the paper's number.
+    """
 
     name: str
     estimate: Estimate
     status: Status | None
-    rule: str
+    accepts: tuple[float, float] | None
     primary: bool
     reported: float | None = None
+
+    @property
+    def rule(self) -> str:
+        """What was asked for, in a few signs; empty for a row that decides nothing."""
+        if self.accepts is None:
+            return ""
+        low, high = self.accepts
+        return f"≥ {low:.3g}" if math.isinf(high) else f"{(low + high) / 2:.3g} ± {(high - low) / 2:.3g}"
 
     @classmethod
     def at_least(
@@ -73,7 +91,7 @@ class Check:
         """The effect ``estimate − chance`` must reach ``threshold − chance``; inside ``±zone`` it counts as absent."""
         effect = Estimate(estimate.value - chance, estimate.low - chance, estimate.high - chance)
         status = decide(effect, threshold - chance, zone)
-        return cls(name, estimate, status, f"≥ {threshold:g}", primary, reported)
+        return cls(name, estimate, status, (threshold, math.inf), primary, reported)
 
     @classmethod
     def near(
@@ -93,12 +111,12 @@ class Check:
             status = Status.OPPOSITE
         else:
             status = Status.INCONCLUSIVE
-        return cls(name, estimate, status, f"{target:.3g} ± {within:g}", primary, reported)
+        return cls(name, estimate, status, (target - within, target + within), primary, reported)
 
     @classmethod
     def report(cls, name: str, estimate: Estimate, *, reported: float | None = None) -> Self:
         """A row that is shown and decides nothing."""
-        return cls(name, estimate, None, "", False, reported)
+        return cls(name, estimate, None, None, False, reported)
 
 
 @dataclass(frozen=True)

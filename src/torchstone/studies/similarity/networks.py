@@ -117,7 +117,7 @@ def accuracy(network: PlainNet, pictures: Pictures) -> float:
 def decomposed(network: PlainNet, x: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
     """Every layer's singular value decomposition, as artifacts; all positions of a map are features, as in the paper.
 
-    The right singular vectors are left out: n is below d, so they are by far the larger part, and only PWCCA needs them.
+    The right singular vectors are left out: they are by far the larger part, and only PWCCA needs them.
     """
     factors = {layer: factor(z, keep_basis=False) for layer, z in extract(network, x, LAYERS).items()}
     left = {f"{layer}/u": layer_factors.u.float() for layer, layer_factors in factors.items()}
