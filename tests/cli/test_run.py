@@ -17,7 +17,7 @@ def test_a_run_ends_with_checks_one_verdict_line_and_where_the_report_lies(torch
     assert Path(lines[-1].removeprefix("Report: ")).is_file()
     deciding = next(line for line in lines if "one half" in line)
     reported = next(line for line in lines if "infinite [x]" in line)
-    assert " ".join(deciding.split()) == "* one half 0.500 [0.450, 0.550] ≥ 0.333333 0.500 ✓ confirmed"
+    assert " ".join(deciding.split()) == "* one half 0.500 [0.450, 0.550] ≥ 0.333 0.500 ✓ confirmed"
     assert " ".join(reported.split()) == "infinite [x] NaN [−∞, ∞] – – reported only"
     assert lines.index(deciding) < lines.index(reported)
 

@@ -8,6 +8,8 @@ import pytest
 from torchstone.lab import Check, Claim, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.run import Run
 
+collect_ignore = ["importable"]  # programs for processes of their own, which find one another there
+
 CLAIM = Claim(
     name="corresponding-layers",
     sentence="Between networks that differ only in their initial weights, linear CKA matches each layer to its "
