@@ -171,3 +171,5 @@ def test_ranges_that_make_no_sense_are_refused() -> None:
 def test_other_pictures_are_refused(x: Tensor) -> None:
     with pytest.raises(ValueError, match="`x` must be a floating-point batch of images"):
         affine_jitter()(x, generator())
+    with pytest.raises(ValueError, match="`x` must be a floating-point batch of images"):
+        random_flip()(x, generator())

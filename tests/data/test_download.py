@@ -57,6 +57,12 @@ def test_a_connection_that_ends_early_is_said_to(broken_server: str, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_a_target_that_cannot_be_written_is_said_to(source: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConnectionError, match=r"could not be downloaded: .*file"):
+        download(source, tmp_path / "file" / "target", sha256=sha256(CONTENT))
+
+
 def test_what_is_not_there_is_said_to(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match="could not be downloaded"):
         download((tmp_path / "nothing").as_uri(), tmp_path / "target", sha256=sha256(CONTENT))

@@ -62,6 +62,7 @@ def random_flip() -> Augment:
     """
 
     def augment(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+        _check_images(x)
         heads: Bool[Tensor, " b"] = torch.rand(len(x), generator=generator) < 0.5
         return torch.where(heads.to(x.device)[:, None, None, None], x.flip(-1), x)
 
@@ -114,10 +115,7 @@ def warp(
                 [0., 0., 1.],
                 [0., 0., 0.]])
     """
-    if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(
-            f"`x` must be a floating-point batch of images (b, c, h, w), but is {x.dtype} of shape {tuple(x.shape)}."
-        )
+    _check_images(x)
     fine = x.to(torch.promote_types(x.dtype, torch.float32))  # half precision cannot name the pixels of a large image
     height, width = x.shape[2:]
     units = fine.new_tensor([width / 2, height / 2])  # pixels in a unit of the sampling grid, which spans [-1, 1]
@@ -142,6 +140,13 @@ def _with_noise(x: Float[Tensor, "b c h w"], noise: float, generator: torch.Gene
     if noise == 0:
         return x.clamp(0, 1)
     return (x + noise * torch.randn(x.shape, generator=generator).to(x)).clamp(0, 1)
+
+
+def _check_images(x: Tensor) -> None:
+    if x.ndim != 4 or not x.is_floating_point():
+        raise ValueError(
+            f"`x` must be a floating-point batch of images (b, c, h, w), but is {x.dtype} of shape {tuple(x.shape)}."
+        )
 
 
 def _check(**ranges: tuple[float, float]) -> None:

@@ -20,18 +20,18 @@ def download(url: str, target: Path, *, sha256: str) -> None:
         sha256: hexadecimal SHA-256 that the file must have.
 
     Raises:
-        ConnectionError: the server cannot be reached, refuses, or stops in the middle.
+        ConnectionError: the server cannot be reached, refuses, or stops in the middle; or ``target`` cannot be written.
         DamagedFileError: what came has another SHA-256.
     """
-    with atomic_path(target) as temporary:
-        try:
+    try:
+        with atomic_path(target) as temporary:
             found = _fetch(url, temporary)
-        except (OSError, HTTPException) as error:
-            raise ConnectionError(f"{url} could not be downloaded: {error}.") from error
-        if found != sha256:
-            raise DamagedFileError(
-                f"{url} gave a file with SHA-256 {found}, but {sha256} was expected; it was discarded."
-            )
+            if found != sha256:
+                raise DamagedFileError(
+                    f"{url} gave a file with SHA-256 {found}, but {sha256} was expected; it was discarded."
+                )
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(f"{url} could not be downloaded: {error}.") from error
 
 
 def _fetch(url: str, target: Path) -> str:

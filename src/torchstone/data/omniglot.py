@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -97,7 +97,7 @@ def _files(part: Path) -> Iterator[tuple[str, bytes]]:
             for name in sorted(archive.namelist()):
                 if name.endswith(".png") and not name.startswith("__MACOSX"):
                     yield name, archive.read(name)
-    except BadZipFile as error:
+    except Exception as error:  # zipfile raises nearly anything over a damaged file
         raise DamagedFileError(f"{part} is no whole zip file ({error}). Download it again.") from error
 
 
@@ -106,7 +106,7 @@ def _ink(content: bytes, size: int | None, name: str) -> UInt8[Tensor, "h w"]:
 
     try:
         picture = ImageOps.invert(Image.open(io.BytesIO(content)).convert("L"))
-    except OSError as error:
+    except Exception as error:  # and so does Pillow
         raise DamagedFileError(f"{name} is no picture that Pillow can read ({error}). Download it again.") from error
     if size is not None:
         picture = picture.resize((size, size), Image.Resampling.LANCZOS)
