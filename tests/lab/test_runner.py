@@ -16,6 +16,7 @@ import torch
 
 from torchstone.lab import Context, Event, Outcome, Record, RunInterrupted, Store, Trial, TrialsFailedError, run_study
 from torchstone.lab import runner as runner_module
+from torchstone.lab.store import artifact_path
 
 HERE = Path(__file__).parent / "importable"
 
@@ -200,11 +201,17 @@ def test_two_drivers_at_once_do_no_harm(toys: ModuleType, tmp_path: Path) -> Non
 def test_lost_tensors_are_made_again(toys: ModuleType, tmp_path: Path) -> None:
     run = run_study(toys.Toy(), out=tmp_path, jobs=0)
     before = bits(run.records)
-    Store(tmp_path).artifact_path(run.records[1].artifacts.sha256).unlink()
+    artifact_path(tmp_path, run.records[1].artifacts.sha256).unlink()
     events: list[Event] = []
     again = run_study(toys.Toy(), out=tmp_path, jobs=0, listen=events.append)
     assert kinds(events) == [("reused", 0), ("reused", 2), ("started", 1), ("finished", 1)]
     assert bits(again.records) == before
+
+
+def test_a_trial_on_the_cpu_wakes_no_gpu(toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: pytest.fail(f"asked {device} for its generator"))
+    assert len(run_study(toys.Toy(), out=tmp_path, jobs=0).records) == 3
 
 
 def test_global_generators_start_at_the_seed_of_the_trial(toys: ModuleType, tmp_path: Path) -> None:

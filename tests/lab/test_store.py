@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torchstone.files import DamagedFileError, write_tensors
 from torchstone.lab import Check, Estimate, NewerStoreError, Store, Trial, Verdict
 from torchstone.lab.encoding import decode_metrics, decode_verdict, digest, encode_metrics, encode_verdict, to_json
-from torchstone.lab.store import Artifacts, Key
+from torchstone.lab.store import Artifacts, Key, artifact_path
 
 TRIAL = Trial("ours", 3, {"width": 64, "layers": [1, 2], "name": None})
 KEY = Key.of("claim", "laptop", TRIAL, "0123456789ab", "cpu")
@@ -79,8 +79,8 @@ def test_artifacts_are_read_when_asked_for_and_missing_ones_say_so(tmp_path: Pat
 
 def test_records_without_their_tensors_are_forgotten(tmp_path: Path) -> None:
     store, whole = Store(tmp_path), Key(**{**vars(KEY), "seed": 4})
-    store.artifact_path("a" * 64).parent.mkdir(parents=True)
-    store.artifact_path("a" * 64).touch()
+    artifact_path(tmp_path, "a" * 64).parent.mkdir(parents=True)
+    artifact_path(tmp_path, "a" * 64).touch()
     add(store, artifacts="b" * 64)
     add(store, whole, artifacts="a" * 64)
     store.forget_incomplete("claim", "laptop")

@@ -91,6 +91,11 @@ class Artifacts(Mapping[str, Tensor]):
         return len(self._tensors)
 
 
+def artifact_path(folder: Path, sha256: str) -> Path:
+    """Where the store below ``folder`` has the file of tensors with this SHA-256."""
+    return folder / "artifacts" / sha256[:2] / f"{sha256}.safetensors"
+
+
 class Store:
     """The records below ``folder``: ``store.sqlite`` and ``artifacts/``. Made when missing.
 
@@ -145,7 +150,7 @@ class Store:
             key: what was run.
             trial: the trial itself.
             metrics: its numbers; NaN and infinities are kept.
-            artifacts: the SHA-256 of its file of tensors, already at :meth:`artifact_path`; ``None`` for no tensors.
+            artifacts: the SHA-256 of its file of tensors, already at :func:`artifact_path`; ``None`` for no tensors.
             seconds: wall-clock seconds it took.
             environment: what it was computed with.
         """
@@ -167,7 +172,7 @@ class Store:
             ).fetchall()
         found = {}
         for *key, config, metrics, sha256, seconds in rows:
-            tensors = Artifacts(self.artifact_path(sha256), sha256) if sha256 else {}
+            tensors = Artifacts(artifact_path(self.folder, sha256), sha256) if sha256 else {}
             trial = Trial(key[2], key[4], json.loads(config))
             found[Key(*key)] = Record(trial, decode_metrics(metrics), tensors, seconds)
         return found
@@ -179,12 +184,8 @@ class Store:
                 "SELECT DISTINCT artifacts FROM trials WHERE study = ? AND scale = ? AND artifacts IS NOT NULL",
                 (study, scale),
             ).fetchall()
-            gone = [(study, scale, sha256) for (sha256,) in rows if not self.artifact_path(sha256).exists()]
+            gone = [(study, scale, sha256) for (sha256,) in rows if not artifact_path(self.folder, sha256).exists()]
             connection.executemany("DELETE FROM trials WHERE study = ? AND scale = ? AND artifacts = ?", gone)
-
-    def artifact_path(self, sha256: str) -> Path:
-        """Where the file of tensors with this SHA-256 lies."""
-        return self.folder / "artifacts" / sha256[:2] / f"{sha256}.safetensors"
 
     def add_verdict(self, study: str, scale: str, seed: int, code_version: str, verdict: Verdict) -> None:
         """Add to the history what ``study`` said at ``scale`` with the block of seeds ``seed``."""

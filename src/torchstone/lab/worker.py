@@ -27,7 +27,7 @@ import torch
 from torchstone.files import write_tensors
 from torchstone.lab.encoding import digest, encode_metrics
 from torchstone.lab.plan import planned_trials
-from torchstone.lab.store import Store
+from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Context, Outcome, Study, Unavailable
 
 Message = dict[str, Any]
@@ -78,7 +78,7 @@ def _run(study: Study, task: Task, tell: Tell) -> Message:
         raise ValueError("trials() gave another list in the worker than in the driver; it must depend on scale alone.")
     context = Context(torch.device(task.device), Path(task.scratch), _limited(tell))
     started = time.perf_counter()
-    with _seeded(trial.seed):
+    with _seeded(trial.seed, context.device):
         outcome = study.run(trial, context)
     seconds = time.perf_counter() - started
     metrics = encode_metrics(_checked(outcome))
@@ -106,7 +106,7 @@ def _keep_tensors(outcome: Outcome, task: Task) -> str | None:
         return None
     staged = Path(task.scratch) / "artifacts.safetensors"
     sha256 = write_tensors(staged, {name: tensor.detach().cpu().clone() for name, tensor in outcome.artifacts.items()})
-    target = Store(Path(task.out)).artifact_path(sha256)
+    target = artifact_path(Path(task.out), sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
     return sha256
@@ -126,9 +126,9 @@ def _limited(tell: Tell) -> Callable[[float, str], None]:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # by default it wakes every GPU
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
