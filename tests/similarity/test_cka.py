@@ -135,3 +135,9 @@ def test_a_constant_layer_is_named(d: int) -> None:
 def test_equally_distant_examples_have_no_debiased_similarity() -> None:
     with pytest.warns(SimilarityWarning, match="equally alike"):
         assert cka(torch.eye(8), normal(8, 3)).isnan()
+
+
+@pytest.mark.parametrize("sizes", [(1, 3, 3), (10, 0, 3), (10, 3, -1)])
+def test_chance_level_needs_examples_and_features(sizes: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 2 examples and 1 feature"):
+        chance_level(*sizes)

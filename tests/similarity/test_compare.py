@@ -220,3 +220,8 @@ def test_two_processes_with_half_of_the_batches_each_are_one_with_all(tmp_path):
         assert together[0][key] == alone[key]
     assert alone["ones"] == [1.0, 1.0, 1.0]
     assert "cka, hsic and cka_rbf" in together[0]["error"]
+
+
+def test_metrics_of_all_examples_name_layers_too(mlp, vectors):
+    with pytest.raises(ValueError, match="cca_r2 says nothing here: Layer '1' of Sequential spans"):
+        compare_models(mlp(0), mlp(1), vectors(8), metrics=["cca_r2"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torchstone.files import DamagedFileError, write_tensors
-from torchstone.similarity import Comparison, SimilarityWarning, compare_models
+from torchstone.similarity import Comparison, SimilarityWarning, compare_models, heat_map
 
 
 @pytest.fixture
@@ -114,3 +114,17 @@ def test_undefined_entries_are_drawn_and_explained(mlp, vectors):
         result = compare_models(dead, mlp(1), vectors())
     assert "undefined" in str(result)
     assert "grey is undefined" in result.to_html()
+
+
+def test_hsic_has_digits_at_any_size(mlp, vectors):
+    result = compare_models(mlp(0), mlp(1), 1e-3 * vectors(), ["0"], ["0"], metrics=["hsic"])
+    value = result.matrix().item()
+    assert 0 < value < 1e-6
+    assert float(result.entry("hsic", 0, 0)) == pytest.approx(value, rel=0.005)
+    written = [text.get_text() for text in result.plot().axes[0].texts]
+    assert float(written[0]) == pytest.approx(value, rel=0.05)
+
+
+def test_a_negative_hsic_is_dark():
+    figure = heat_map(torch.tensor([[-0.1]]), ["a"], ["b"], metric="hsic")
+    assert figure.axes[0].images[0].get_clim() == (0.0, 1.0)

@@ -146,3 +146,20 @@ def test_bad_input() -> None:
         indexes(["pwcca"], [factor(A[0], keep_basis=False)], a)
     with pytest.raises(ValueError, match="needs at least 4"):
         indexes(["cka"], [factor(A[0][:3])], [factor(A[0][:3])])
+
+
+def test_layers_by_name_are_called_by_it() -> None:
+    a, b = {"conv1": factor(A[0]), "dead": factor(torch.ones(60, 4))}, {"conv2": factor(B[0])}
+    with pytest.warns(SimilarityWarning, match="^dead is constant"):
+        tables = indexes(["cka"], a, b)
+    assert torch.equal(tables["cka"][:1], indexes(["cka"], [a["conv1"]], [b["conv2"]])["cka"])
+    with pytest.raises(ValueError, match="cca_r2 says nothing here: wide spans"):
+        indexes(["cca_r2"], {"wide": factor(normal(60, 80))}, b)
+
+
+def test_what_is_no_list_of_names_or_no_factor_is_refused() -> None:
+    layers = [factor(A[0])]
+    with pytest.raises(TypeError, match="metrics must be a sequence of names"):
+        indexes("cka", layers, layers)
+    with pytest.raises(TypeError, match=r"b\[0\] is a Tensor: factors are needed"):
+        indexes(["cka"], layers, [A[0]])

@@ -117,3 +117,30 @@ def test_gradients_arrive_in_the_dtype_of_the_input() -> None:
     cka(x, normal(20, 4)).backward()
     assert x.grad is not None
     assert x.grad.dtype == torch.float16
+
+
+@pytest.mark.parametrize("convert", [Tensor.numpy, Tensor.half, Tensor.bfloat16])
+@pytest.mark.parametrize(("n", "d"), [(200, 20), (40, 60)])
+def test_rounding_counts_in_the_dtype_that_came(convert, n: int, d: int) -> None:
+    """Five directions and what rounding made of them are five directions, not twenty."""
+    x = convert(normal(n, 5) @ normal(5, d, seed=1))
+    assert factor(x).rank == 5
+
+
+@pytest.mark.parametrize("convert", [Tensor.clone, Tensor.numpy])
+def test_integers_are_exact_however_large(convert) -> None:
+    x = torch.randint(50, (100, 3), generator=torch.Generator().manual_seed(0))
+    assert cka(convert(x + 10**9), convert(x)).item() == pytest.approx(1)
+
+
+def test_sparse_tensors_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"x is a sparse tensor.*x\.to_dense"):
+        cka(torch.eye(5).to_sparse(), torch.eye(5))
+
+
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if f is not hsic])
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.parametrize("d", [3, 12])
+def test_no_scale_is_too_large_or_small_for_an_index_that_ignores_it(function, scale: float, d: int) -> None:
+    x, y = normal(20, d).double(), normal(20, 4, seed=1).double()
+    torch.testing.assert_close(function(scale * x, y), function(x, y))

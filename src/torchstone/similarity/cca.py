@@ -1,5 +1,6 @@
 """Canonical correlation analysis and its kin: how much of one space of features another one spans."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from torchstone.similarity.factors import Factors, cross_cosines, factor_of
-from torchstone.similarity.inputs import Array, defined, deliver, one_of, pair
+from torchstone.similarity.inputs import Array, defined, deliver, one_of, pair, unit
 
 Summary = Literal["r2", "mean_rho"]
 Criterion = Literal["variance", "singular_values"]
@@ -76,7 +77,7 @@ def cca(
     a, b = pair(x, y)
     p, q = factor_of(a), factor_of(b)
     if not allow_degenerate:
-        refuse_degenerate("cca", a.n, x=p.rank, y=q.rank)
+        refuse_degenerate("cca", {"x": p, "y": q})
     return defined(summarise(cross_cosines(p, q), summary), a, b)
 
 
@@ -121,7 +122,7 @@ def svcca(
     a, b = pair(x, y)
     p, q = (leading(factor_of(side), threshold, criterion) for side in (a, b))
     if not allow_degenerate:
-        refuse_degenerate("svcca", a.n, x=p.rank, y=q.rank)
+        refuse_degenerate("svcca", {"x": p, "y": q})
     return defined(summarise(cross_cosines(p, q), summary), a, b)
 
 
@@ -152,7 +153,7 @@ def pwcca(x: Real[Array, "n d1"], y: Real[Array, "n d2"], *, allow_degenerate: b
     a, b = pair(x, y)
     p, q = factor_of(a, keep_basis=True), factor_of(b, keep_basis=True)
     if not allow_degenerate:
-        refuse_degenerate("pwcca", a.n, x=p.rank, y=q.rank)
+        refuse_degenerate("pwcca", {"x": p, "y": q})
     return defined(projection_weighted(cross_cosines(p, q), p, q), a, b)
 
 
@@ -173,7 +174,7 @@ def leading(x: Factors, threshold: float, criterion: str) -> Factors:
     one_of(criterion, get_args(Criterion), "criterion")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}: it must be in (0, 1], such as 0.99.")
-    share = (x.s.square() if criterion == "variance" else x.s).detach().cumsum(0)
+    share = (unit(x.s).square() if criterion == "variance" else x.s).detach().cumsum(0)
     k = min(int((share < threshold * share[-1:]).sum()) + 1, x.rank)
     return Factors(x.u[:, :k], x.s[:k], None if x.vt is None else x.vt[:k], x.d)
 
@@ -190,12 +191,12 @@ def projection_weighted(m: Float[Tensor, "r2 r1"], x: Factors, y: Factors) -> Te
     return (alpha * rho.clamp(max=1)).sum() / alpha.sum()
 
 
-def refuse_degenerate(metric: str, n: int, **ranks: int) -> None:
+def refuse_degenerate(metric: str, layers: Mapping[str, Factors]) -> None:
     """Raise where a representation spans all that n centred examples can: Theorem 1 of Kornblith et al."""
-    for name, rank in ranks.items():
-        if rank >= n - 1:
+    for name, x in layers.items():
+        if x.spans_everything:
             raise ValueError(
-                f"{metric} says nothing here: {name} spans all {n - 1} dimensions that {n} centred examples have, so "
-                "every other representation would be found in it. Give more examples than features, pool the maps, "
-                "lower the threshold of svcca, or use cka; allow_degenerate=True computes it all the same."
+                f"{metric} says nothing here: {name} spans all {x.n - 1} dimensions that {x.n} centred examples "
+                "have, so every other representation would be found in it. Give more examples than features, pool the "
+                "maps, lower the threshold of svcca, or use cka; allow_degenerate=True computes it all the same."
             )

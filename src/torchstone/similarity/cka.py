@@ -14,7 +14,7 @@ from torchstone.similarity.hsic import (
     linear_hsic,
     weight,
 )
-from torchstone.similarity.inputs import Array, Representation, defined, pair, warn
+from torchstone.similarity.inputs import Array, Representation, defined, pair, unit, warn
 from torchstone.similarity.kernels import Kernel, gram_of
 
 
@@ -84,12 +84,17 @@ def chance_level(n: int, d1: int, d2: int) -> float:
     Returns:
         The level, in (0, 1). That of the debiased estimator is 0.
 
+    Raises:
+        ValueError: n < 2, or a number of features below 1.
+
     >>> round(chance_level(100, 1000, 1000), 3)
     0.91
 
     Paper: the effect is that of Murphy, Zylberberg, Fyshe 2024, arXiv:2405.01012.
     Differs from the paper: the law is worked out here, from the expected traces of Wishart matrices.
     """
+    if n < 2 or min(d1, d2) < 1:
+        raise ValueError(f"n is {n}, d1 {d1} and d2 {d2}: at least 2 examples and 1 feature each are needed.")
     return float((d1 * d2 / ((n - 1 + d1) * (n - 1 + d2))) ** 0.5)
 
 
@@ -109,7 +114,7 @@ def features_are_cheaper(n: int, d1: int, d2: int) -> bool:
 
 def cka_by_features(a: Representation, b: Representation, estimator: str) -> Tensor:
     """Linear CKA from (d2, d1) products."""
-    x, y = _unit(a.centred), _unit(b.centred)
+    x, y = unit(a.centred), unit(b.centred)
     return ratio(
         feature_hsic(x, y, estimator),
         *(resolved(feature_hsic(z, z, estimator), z.square().sum(), len(z), estimator) for z in (x, y)),
@@ -141,11 +146,6 @@ def resolved(self_hsic: Tensor, trace: Tensor, n: int, estimator: str) -> Tensor
 
 def centred_unit(gram: Float[Tensor, "n n"], estimator: str) -> Float[Tensor, "n n"]:
     """A Gram matrix of scale 1, centred; nan where nothing but rounding error is left of it."""
-    unit = _unit(gram)
-    centred = centering(unit, estimator)
+    centred = centering(unit(gram), estimator)
     rounding = len(gram) * torch.finfo(gram.dtype).eps
     return centred if centred.detach().abs().max() > rounding else centred * torch.nan
-
-
-def _unit(values: Tensor) -> Tensor:
-    return values / values.detach().abs().max()

@@ -195,8 +195,8 @@ def _settle(tally: _Tally, *, keep: bool) -> None:
         _reduce(tally, keep=keep)
     if not tally.batches:
         raise ValueError(
-            f"No batch of `loader` has {SMALLEST_BATCH} examples, the fewest that debiased HSIC is defined for: use a "
-            "larger batch size."
+            f"No batch of `loader` has {SMALLEST_BATCH} examples, the fewest that debiased HSIC is defined for: give "
+            "more examples, or a larger batch size."
         )
     if tally.skipped:
         noun = "batch" if tally.skipped == 1 else "batches"
@@ -229,7 +229,12 @@ def _gathered(
     if not metrics:
         return {}
     basis = "pwcca" in metrics
-    factors = {view: [factor(x, keep_basis=basis) for x in view.matrices()] for view in dict.fromkeys(views)}
+    factors = {
+        view: {
+            view.label(name): factor(x, keep_basis=basis) for name, x in zip(view.names, view.matrices(), strict=True)
+        }
+        for view in dict.fromkeys(views)
+    }
     sides = {pair: [factors[views[side]] for side in pair] for pair in pairs}
     return {pair: indexes(metrics, *sides[pair], allow_degenerate=allow_degenerate) for pair in pairs}
 

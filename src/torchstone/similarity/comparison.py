@@ -13,6 +13,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from torchstone.files import DamagedFileError, write_bytes, write_text
+from torchstone.similarity.metrics import SCALING, find_metric
 from torchstone.similarity.streaming import streamed_kernel
 
 if TYPE_CHECKING:
@@ -157,19 +158,21 @@ class Comparison:
         """Lines on the examples, the features and the estimators."""
         widths = (*self.features_a, *self.features_b)
         least, most = min(widths), max(widths)
+        noun = "batch" if self.batches == 1 else "batches"
         left_out = f", {self.skipped} too small and left out" if self.skipped else ""
         return [
-            f"n = {self.n} examples in {self.batches} batches{left_out}; reduce = {self.reduce}",
+            f"n = {self.n} examples in {self.batches} {noun}{left_out}; reduce = {self.reduce}",
             f"d = {least} to {most} features, d/n = {least / self.n:.3g} to {most / self.n:.3g}",
             *(f"{metric}: {self._estimator(metric)}" for metric in self.metrics),
         ]
 
     def entry(self, metric: str, row: int, column: int) -> str:
-        """One number with its interval, such as ``0.931 [0.92, 0.94]``."""
-        text = f"{self.values[metric][row, column]:.3f}"
+        """One number with its interval, such as ``0.931 [0.920, 0.942]``."""
+        style = "z.3f" if SCALING in find_metric(metric).invariances else ".3g"  # HSIC may be of any size
+        text = f"{self.values[metric][row, column].item():{style}}"
         if metric in self.intervals:
-            low, high = (end[row, column] for end in self.intervals[metric])
-            text += f" [{low:.3f}, {high:.3f}]"
+            low, high = (end[row, column].item() for end in self.intervals[metric])
+            text += f" [{low:{style}}, {high:{style}}]"
         return text
 
     def _matches(self, metric: str) -> str:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from torchstone.similarity.inputs import Array, Representation, representation
 
+SINGLE = torch.finfo(torch.float32).eps
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -54,8 +56,8 @@ def factor(x: Real[Array, "n d"], *, keep_basis: bool = True) -> Factors:
     .. math:: HX = U \, \mathrm{diag}(s) \, V^\top, \quad H = I - \tfrac{1}{n} 1 1^\top
 
     Directions whose singular value is within the rounding noise of ``x`` are dropped, so that no index reads meaning
-    into noise: the noise of a matrix whose entries are off by :math:`\epsilon = \mathrm{eps} \max |x|` has singular
-    values up to about :math:`\epsilon (\sqrt n + \sqrt d)`.
+    into noise: the noise of a matrix whose entries are off by :math:`\epsilon = \mathrm{eps} \max |x|`, eps that of the
+    dtype of ``x``, has singular values up to about :math:`\epsilon (\sqrt n + \sqrt d)`.
 
     Args:
         x: :math:`X`, (n, d), a tensor or numpy array of any real dtype; the factors are float64.
@@ -81,7 +83,7 @@ def factor(x: Real[Array, "n d"], *, keep_basis: bool = True) -> Factors:
 
 def factor_of(x: Representation, *, keep_basis: bool = False) -> Factors:
     """As :func:`factor`, for an input that has been checked."""
-    by_gram = x.n < x.d and x.dtype != torch.float64  # squaring halves the digits: float32 input has them to spare
+    by_gram = x.n < x.d and x.eps > SINGLE / 2  # squaring halves the digits: float32 input has them to spare
     u, s, vt, resolution = _by_gram(x.centred, keep_basis) if by_gram else _by_svd(x.centred)
     noise = x.rounding * (x.n**0.5 + x.d**0.5)
     floor = max(noise, resolution * s[0].item())

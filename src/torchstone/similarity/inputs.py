@@ -30,11 +30,13 @@ class Representation:
         name: what messages call it.
         values: the numbers in float64; all computing is done in float64.
         dtype: the dtype of results: float64 for float64 and numpy input, float32 for every other.
+        eps: the relative rounding error of the numbers as they came; integers are exact, so that of float64.
     """
 
     name: str
     values: Tensor
     dtype: torch.dtype
+    eps: float
 
     @property
     def n(self) -> int:
@@ -54,8 +56,8 @@ class Representation:
 
     @cached_property
     def rounding(self) -> float:
-        """How far rounding to ``dtype`` may have moved one value."""
-        return torch.finfo(self.dtype).eps * self.values.detach().abs().max().item()
+        """How far rounding to the dtype that came may have moved one value."""
+        return self.eps * self.values.detach().abs().max().item()
 
     @cached_property
     def constant(self) -> bool:
@@ -71,6 +73,8 @@ class Representation:
 def representation(x: Array, name: str) -> Representation:
     """Check one (n, d) tensor or array; ``name`` is what errors call it."""
     tensor = _as_tensor(x, name)
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: a dense one is needed. Convert it first: {name}.to_dense().")
     if tensor.dtype == torch.bool or tensor.is_complex():
         raise TypeError(f"{name} has dtype {tensor.dtype}: representations are real numbers. Convert it first.")
     if tensor.ndim != 2:
@@ -84,7 +88,9 @@ def representation(x: Array, name: str) -> Representation:
     values = tensor.double()
     if not torch.isfinite(values).all():
         raise ValueError(f"{name} has NaN or infinite values: clean them, or find the layer that makes them.")
-    return Representation(name, values, torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+    double = isinstance(x, np.ndarray) or tensor.dtype == torch.float64
+    eps = torch.finfo(tensor.dtype if tensor.is_floating_point() else torch.float64).eps
+    return Representation(name, values, torch.float64 if double else torch.float32, eps)
 
 
 def pair(x: Array, y: Array) -> tuple[Representation, Representation]:
@@ -115,6 +121,13 @@ def defined(value: Tensor, a: Representation, b: Representation) -> Tensor:
     return deliver(value, a, b)
 
 
+def unit(values: Tensor) -> Tensor:
+    """``values`` over the largest of them, so that no square of one can overflow or vanish; zeros stay zeros."""
+    if not values.numel():
+        return values
+    return values / values.detach().abs().max().clamp(min=torch.finfo(values.dtype).tiny)
+
+
 def one_of(value: str, choices: tuple[str, ...], name: str) -> None:
     """Refuse a ``value`` of the argument ``name`` that is not among ``choices``."""
     if value not in choices:
@@ -128,4 +141,5 @@ def _as_tensor(x: Array, name: str) -> Tensor:
         raise TypeError(f"{name} is a {type(x).__name__}: a torch tensor or a numpy array of shape (n, d) is needed.")
     if x.dtype.kind not in "iuf":
         raise TypeError(f"{name} has dtype {x.dtype}: representations are real numbers. Convert it first.")
-    return torch.from_numpy(np.array(x, dtype=np.float64))
+    narrow = x.dtype.kind == "f" and x.dtype.itemsize < 8
+    return torch.from_numpy(np.array(x, dtype=f"f{x.dtype.itemsize}" if narrow else "f8"))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
-from torchstone.similarity.inputs import Array, Representation, deliver, representation, warn
+from torchstone.similarity.inputs import Array, Representation, deliver, representation, unit, warn
 
 Kernel = Literal["linear", "rbf"] | Callable[[Tensor], Tensor]
 
@@ -72,7 +72,7 @@ def rbf_gram(
     """The Gaussian kernel of centred points; ``name`` is what a warning calls them."""
     if not bandwidth > 0:
         raise ValueError(f"bandwidth is {bandwidth}: it must be positive, such as 0.4 (times the median distance).")
-    distances = _squared_distances(points)
+    distances = _squared_distances(unit(points))
     n = len(points)
     i, j = torch.triu_indices(n, n, offset=1, device=points.device)
     median = _median(distances.flatten() if include_diagonal else distances[i, j])

@@ -53,7 +53,7 @@ def heat_map(
     axes.set_xlabel(labels[1])
     figure.colorbar(image, ax=axes, label=metric, shrink=0.8, fraction=0.05)
     if max(rows, columns) <= WRITTEN:
-        _write(axes, matrix, low, high)
+        _write(axes, matrix, low, high, style=".2g" if metric.startswith("hsic") else "z.2f")
     return figure
 
 
@@ -61,7 +61,7 @@ def _range(matrix: Tensor, metric: str) -> tuple[float, float]:
     """From 0 to 1 for a normalised index; from 0 to the largest value for HSIC."""
     if not metric.startswith("hsic"):
         return 0.0, 1.0
-    return 0.0, float(matrix.nan_to_num(nan=0.0).max()) or 1.0
+    return 0.0, max(float(matrix.nan_to_num(nan=0.0).max()), 0.0) or 1.0
 
 
 def _magma() -> "Colormap":
@@ -88,9 +88,9 @@ def _short(names: Sequence[str]) -> list[str]:
     return [f"…{name[1 - LONGEST_NAME :]}" if len(name) > LONGEST_NAME else name for name in rest]
 
 
-def _write(axes: "Axes", matrix: Tensor, low: float, high: float) -> None:
+def _write(axes: "Axes", matrix: Tensor, low: float, high: float, style: str) -> None:
     for row, values in enumerate(matrix.tolist()):
         for column, value in enumerate(values):
             dark = value == value and (value - low) / (high - low) < 0.6
-            text = "–" if value != value else f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+            text = "–" if value != value else f"{value:{style}}"
             axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black")

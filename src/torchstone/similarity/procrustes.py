@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
-from torchstone.similarity.factors import Factors, cross_cosines, factor_of
-from torchstone.similarity.inputs import Array, Representation, defined, deliver, pair
+from torchstone.similarity.factors import Factors, factor_of
+from torchstone.similarity.inputs import Array, Representation, defined, deliver, pair, unit
 
 
 def procrustes_distance(x: Real[Array, "n d1"], y: Real[Array, "n d2"], *, normalize: bool = True) -> Float[Tensor, ""]:
@@ -40,8 +40,9 @@ def procrustes_distance(x: Real[Array, "n d1"], y: Real[Array, "n d2"], *, norma
     a, b = pair(x, y)
     if normalize:
         return defined((2 - 2 * _cosine(a, b)).clamp(min=0).sqrt(), a, b)
-    norms = a.centred.square().sum() + b.centred.square().sum()
-    return deliver((norms - 2 * nuclear_norm(_cross(a, b))).clamp(min=0).sqrt(), a, b)
+    p, q = _points(a), _points(b)
+    square = p.square().sum() + q.square().sum() - 2 * nuclear_norm(q.mT @ p)
+    return deliver(square.clamp(min=0).sqrt(), a, b)
 
 
 def angular_distance(x: Real[Array, "n d1"], y: Real[Array, "n d2"]) -> Float[Tensor, ""]:
@@ -77,28 +78,20 @@ def nuclear_norm(cross: Float[Tensor, "r2 r1"]) -> Tensor:
     return values.sum()
 
 
-def factor_cross(m: Float[Tensor, "r2 r1"], x: Factors, y: Factors) -> Float[Tensor, "r2 r1"]:
-    r""":math:`Y^\top X` in eigen form: the same singular values."""
-    return y.s[:, None] * m * x.s
-
-
-def procrustes_cosine(cross: Float[Tensor, "r2 r1"], x_square: Tensor, y_square: Tensor) -> Tensor:
-    """The cosine of the angular distance, from :math:`Y^\\top X` and the squared Frobenius norms."""
-    return nuclear_norm(cross) / (x_square * y_square).sqrt()
-
-
 def factor_procrustes(m: Float[Tensor, "r2 r1"], x: Factors, y: Factors) -> Tensor:
     """The cosine of the angular distance in eigen form."""
-    return procrustes_cosine(factor_cross(m, x, y), x.s.square().sum(), y.s.square().sum())
+    p, q = unit(x.s), unit(y.s)
+    return nuclear_norm(q[:, None] * m * p) / (p.square().sum() * q.square().sum()).sqrt()
 
 
 def _cosine(a: Representation, b: Representation) -> Tensor:
-    return procrustes_cosine(_cross(a, b), a.centred.square().sum(), b.centred.square().sum())
+    x, y = unit(_points(a)), unit(_points(b))
+    return nuclear_norm(y.mT @ x) / (x.square().sum() * y.square().sum()).sqrt()
 
 
-def _cross(a: Representation, b: Representation) -> Tensor:
-    """:math:`Y^\\top X`, or a smaller matrix with its singular values where there are few examples."""
-    if max(a.d, b.d) <= a.n:
-        return b.centred.mT @ a.centred
-    p, q = factor_of(a), factor_of(b)
-    return factor_cross(cross_cosines(p, q), p, q)
+def _points(a: Representation) -> Float[Tensor, "n r"]:
+    """The centred examples; where there are few of them, rotated so that few columns hold them."""
+    if a.d <= a.n:
+        return a.centred
+    layer = factor_of(a)
+    return layer.u * layer.s

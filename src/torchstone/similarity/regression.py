@@ -5,7 +5,7 @@ from torch import Tensor
 
 from torchstone.similarity.cca import refuse_degenerate
 from torchstone.similarity.factors import Factors, cross_cosines, factor_of
-from torchstone.similarity.inputs import Array, defined, pair
+from torchstone.similarity.inputs import Array, defined, pair, unit
 
 
 def linear_regression(
@@ -41,11 +41,11 @@ def linear_regression(
     a, b = pair(x, y)
     p, q = factor_of(a), factor_of(b)
     if not allow_degenerate:
-        refuse_degenerate("linear_regression", a.n, y=q.rank)
+        refuse_degenerate("linear_regression", {"y": q})
     return defined(explained(cross_cosines(p, q), p), a, b)
 
 
 def explained(m: Float[Tensor, "r2 r1"], x: Factors) -> Tensor:
     """Linear regression in eigen form."""
-    variances = x.s.square()
+    variances = unit(x.s).square()
     return m.square().sum(0) @ variances / variances.sum()
