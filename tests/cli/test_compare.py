@@ -32,6 +32,9 @@ def not_a_model():
 
 def needs_an_argument(width):
     return _net(0, width)
+
+def broken():
+    return _net(0, None)
 """
 
 
@@ -110,12 +113,16 @@ def test_pictures(folder, name, start):
         ({"a": "compare_models_of_mien:build_b"}, "Did you mean compare_models_of_mine"),
         ({"a": "compare_models_of_mine:build_c"}, "Did you mean build_"),
         ({"a": "compare_models_of_mine:not_a_model"}, "returned a int"),
-        ({"a": "compare_models_of_mine:needs_an_argument"}, "without arguments"),
+        ({"a": "compare_models_of_mine:needs_an_argument"}, "cannot be called without arguments"),
+        ({"a": "./compare_models_of_mine:build_b"}, "must read module:function"),
         ({"weights_a": Path("nowhere.safetensors")}, "There are no weights at nowhere.safetensors"),
         ({"data": Path("nowhere")}, "nowhere"),
         ({"layers_a": ("9",)}, "No layer is called '9'"),
         ({"size": 2}, "could not be compared"),
         ({"device": "toaster"}, "could not be compared"),
+        ({"reduce": "--1"}, "`reduce` must be one of"),
+        ({"out": Path("photos/0.png/heat.html")}, "--out photos/0.png cannot be made"),
+        ({"save": Path("photos/0.png/numbers.safetensors")}, "--save photos/0.png cannot be made"),
     ],
 )
 def test_what_a_user_must_mend(folder, changes, message):
@@ -138,3 +145,19 @@ def test_weights_that_do_not_fit_are_listed(folder):
     save_file({**model.state_dict(), "1.weight": torch.ones(4)}, "wrong.safetensors")
     with pytest.raises(UsageError, match=r"'1.weight' is \(4,\) in the file, \(3,\) in the model"):
         load_weights(model, Path("wrong.safetensors"), "here:make")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
+def test_a_machine_without_cuda_says_so(folder):
+    with pytest.raises(UsageError, match=r"could not be compared: .*CUDA"):
+        run(command(device="cuda"))
+
+
+def test_an_error_inside_the_users_function_is_the_users_own(folder):
+    with torch.random.fork_rng(devices=[]), pytest.raises(TypeError, match="unsupported operand"):
+        build("compare_models_of_mine:broken")
+
+
+def test_warnings_are_notes(folder, capsys):
+    assert run(command(batch_size=9)) == 0
+    assert capsys.readouterr().err == "Note: 1 batch of fewer than 4 examples had to be left out.\n"

@@ -70,8 +70,8 @@ def _speaking_of(word: str, studies: Mapping[str, "Study"]) -> str:
     return "\n".join(["", f"Claims that speak of '{word}':", *lines]) if lines else ""
 
 
-def check_writable(out: Path) -> None:
-    """Make the folder ``out``.
+def check_writable(out: Path, option: str = "--out") -> None:
+    """Make the folder ``out``, which belongs to ``option``.
 
     Raises:
         UsageError: it cannot be made, or nothing can be written into it.
@@ -79,9 +79,9 @@ def check_writable(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be made: {error.strerror}. Give another folder.") from None
+        raise UsageError(f"{option} {out} cannot be made: {error.strerror}. Give another folder.") from None
     if not os.access(out, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {out} cannot be written to. Give another folder.")
+        raise UsageError(f"{option} {out} cannot be written to. Give another folder.")
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """``torchstone compare``: all layers of one model against all layers of another, on a folder of pictures."""
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from torchstone.cli.common import UsageError
+from torchstone.cli.common import UsageError, check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,7 +39,7 @@ class Compare:
     weights_b: Path | None = None
     """safetensors file for the second model"""
     out: Path = Path("comparison.html")
-    """where the heat map goes: .html (a page with tables), .png or .svg"""
+    """where the heat map goes: .html (a page with all metrics and tables), .png or .svg (the first metric)"""
     save: Path | None = None
     """also keep the numbers, in a safetensors file for `Comparison.load`"""
     layers_a: tuple[str, ...] = ()
@@ -61,22 +65,33 @@ class Compare:
 
         if self.out.suffix not in PICTURES:
             raise UsageError(f"--out {self.out} must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}.")
+        for file, option in ((self.out, "--out"), (self.save, "--save")):
+            if file is not None:
+                check_writable(file.parent, option)
         a, b = build(self.a), build(self.b)
         load_weights(a, self.weights_a, self.a)
         load_weights(b, self.weights_b, self.b)
         pictures = self._pictures()
+        reduce = int(self.reduce) if self.reduce.removeprefix("-").isdecimal() else self.reduce
         try:
-            comparison = compare_models(
-                a.to(self.device),
-                b.to(self.device),
-                pictures,
-                self.layers_a or None,
-                self.layers_b or None,
-                self.metrics,
-                int(self.reduce) if self.reduce.lstrip("-").isdigit() else self.reduce,
-                batch_size=self.batch_size,
-            )
-        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            with _notes():
+                comparison = compare_models(
+                    a.to(self.device),
+                    b.to(self.device),
+                    pictures,
+                    self.layers_a or None,
+                    self.layers_b or None,
+                    self.metrics,
+                    reduce,
+                    batch_size=self.batch_size,
+                )
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            AssertionError,
+        ) as error:  # torch asserts that it has CUDA
             raise UsageError(f"The models could not be compared: {error}") from error
         comparison = replace(comparison, model_a=self.a, model_b=self.b)
         self._write(comparison)
@@ -116,7 +131,7 @@ def build(spec: str) -> "nn.Module":
     from torch import nn
 
     module_name, colon, function = spec.partition(":")
-    if not (module_name and colon and function):
+    if not (module_name and colon and function) or module_name.startswith("."):
         raise UsageError(f"'{spec}' must read module:function, such as my_models:build_a for build_a in my_models.py.")
     module = _import(module_name)
     if not hasattr(module, function):
@@ -125,9 +140,10 @@ def build(spec: str) -> "nn.Module":
     if isinstance(maker, nn.Module) or not callable(maker):
         raise UsageError(f"'{spec}' must be a function that makes a model when called without arguments.")
     try:
-        model = maker()
+        signature(maker).bind()
     except TypeError as error:
-        raise UsageError(f"'{spec}' could not be called without arguments: {error}") from error
+        raise UsageError(f"'{spec}' cannot be called without arguments: {error}.") from error
+    model = maker()
     if not isinstance(model, nn.Module):
         raise UsageError(f"'{spec}' must return a torch.nn.Module, but returned a {type(model).__name__}.")
     return model
@@ -163,6 +179,16 @@ def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
             shapes = f"{tuple(tensor.shape)} in the file, {tuple(expected[name].shape)} in the model"
             raise UsageError(f"{path} does not fit the model of '{spec}': '{name}' is {shapes}.")
     model.load_state_dict(tensors)
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print warnings as notes, each once and without the line of code that gave it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"Note: {note}", file=sys.stderr)
 
 
 def _import(name: str) -> object:
