@@ -42,8 +42,7 @@ def bars(rows: Sequence[Bar], *, chance: float) -> str:
     places = range(len(rows) - 1, -1, -1)
     ax.barh(places, [row.measured.value for row in rows], color=OURS, height=0.62, label="this run")
     for place, row in zip(places, rows, strict=True):
-        low, high = max(row.measured.low, 0.0), min(row.measured.high, 1.0)
-        ax.plot([low, high], [place, place], color="black", linewidth=1.3)
+        ax.plot([row.measured.low, row.measured.high], [place, place], color="black", linewidth=1.3)
     reported = [(row.reported, place) for place, row in zip(places, rows, strict=True) if row.reported is not None]
     if reported:
         values, at = zip(*reported, strict=True)
@@ -63,8 +62,7 @@ def curves(panels: Mapping[str, Mapping[float, Estimate]], *, chance: float) -> 
         values = [estimate.value for estimate in estimates]
         ax.plot(range(len(settings)), values, marker="o", color=OURS)
         for place, estimate in enumerate(estimates):
-            low, high = max(estimate.low, 0.0), min(estimate.high, 1.0)
-            ax.plot([place, place], [low, high], color=OURS, linewidth=1.3)
+            ax.plot([place, place], [estimate.low, estimate.high], color=OURS, linewidth=1.3)
         ax.axhline(chance, color=MUTED, linestyle="--", linewidth=1)
         ax.set_xticks(range(len(settings)), [f"{setting:g}" for setting in settings])
         ax.set(ylim=(0, 1.03), xlabel=name)

@@ -105,8 +105,9 @@ def by_setting(records: Sequence[Record], setting: str) -> dict[float, Estimate]
 
 
 def estimate(match: LayerMatch) -> Estimate:
-    """The accuracy with its jackknife interval over networks."""
-    return jackknife(match.accuracy, match.leave_one_out.tolist())
+    """The accuracy with its jackknife interval over networks, cut off at 0 and 1."""
+    whole = jackknife(match.accuracy, match.leave_one_out.tolist())
+    return Estimate(whole.value, max(whole.low, 0.0), min(whole.high, 1.0))
 
 
 def gain(better: LayerMatch, worse: LayerMatch) -> Estimate:
