@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from torchstone.similarity import UnknownLayerError, capture, extract, list_layers
+from torchstone.similarity import UnknownLayerError, capture, compare_models, extract, list_layers
 
 
 class Twice(nn.Module):
@@ -228,3 +228,13 @@ def test_a_layer_without_a_row_for_each_example_is_refused_by_name_and_left_out_
     with pytest.raises(ValueError, match="'turned' puts out"):
         extract(Transposed(), torch.zeros(5, 3), ["turned"])
     assert list(extract(Transposed(), torch.zeros(5, 3))) == ["straight"]
+
+
+def test_sequences_of_different_length_need_another_reduction():
+    model = nn.Sequential(nn.Linear(3, 2))
+    sequences = [torch.ones(8, 5, 3), torch.ones(8, 7, 3)]
+    with pytest.raises(ValueError, match=r"Layer '0' has \[10, 14\] features, depending on the batch"):
+        extract(model, sequences)
+    with pytest.raises(ValueError, match=r"Layer '0' has \[10, 14\] features"):
+        compare_models(model, model, sequences, metrics=["procrustes"])
+    assert extract(model, sequences, reduce="mean")["0"].shape == (16, 2)

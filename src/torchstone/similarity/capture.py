@@ -155,7 +155,7 @@ def extract(
             names = pick(outputs, layers) if names is None else names
             for name in names:
                 chunks.setdefault(name, []).append(called(outputs, name))
-    return {name: torch.cat(chunks.pop(name)) for name in names or ()}
+    return {name: joined(name, chunks.pop(name)) for name in names or ()}
 
 
 class Features:
@@ -242,6 +242,17 @@ def called(outputs: Mapping[str, Any], name: str) -> Any:
             f"Layer {name!r} was called in the first batch and not in a later one: name layers that every batch passes."
         )
     return outputs[name]
+
+
+def joined(name: str, chunks: Sequence[Tensor]) -> Tensor:
+    """The matrix of a layer on all batches."""
+    widths = sorted({chunk.shape[1] for chunk in chunks})
+    if len(widths) > 1:
+        raise ValueError(
+            f"Layer {name!r} has {widths} features, depending on the batch: pad the inputs to one size, or use a "
+            "`reduce` such as 'mean'."
+        )
+    return torch.cat([*chunks])
 
 
 def placed(model: nn.Module, device: torch.device | str | None) -> tuple[nn.Module, torch.device]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from torchstone.similarity.capture import Features, Layers, called, pick, placed, unwrap
+from torchstone.similarity.capture import Features, Layers, called, joined, pick, placed, unwrap
 from torchstone.similarity.reductions import Reduce
 from torchstone.similarity.streaming import Imprint, imprint
 
@@ -60,7 +60,7 @@ class View:
 
     def matrices(self) -> list[Tensor]:
         """The features of all batches, (n, d) for each layer; they are handed over, not kept."""
-        return [torch.cat(self.kept.pop(name)) for name in self.names]
+        return [joined(name, self.kept.pop(name)) for name in self.names]
 
     def check_finite(self, imprints: Sequence[Imprint]) -> None:
         """Refuse NaN and infinite activations by the name of the layer."""
