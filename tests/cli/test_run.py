@@ -85,7 +85,7 @@ def test_after_an_interrupt_the_same_command_goes_on(torchstone: Command, toys: 
         (("--seed", "-1"), "--seed must be"),
         (("--scale", "paper"), "--scale must be one of smoke, laptop"),
         (("--out", "taken/runs"), "--out taken/runs cannot be made: Not a directory."),
-        (("--device", "abacus"), "--device abacus cannot be used here"),
+        (("--device", "abacus"), "--device must be one that this machine has, such as 'cpu', but it is 'abacus'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(torchstone: Command, words: tuple[str, str], complaint: str) -> None:

@@ -13,7 +13,7 @@ sizes = st.floats(-1e3, 1e3).map(lambda value: round(value, 3))
 @given(sizes, sizes, sizes, sizes, sizes)
 def test_the_bar_keeps_the_order_of_the_numbers(a: float, b: float, c: float, threshold: float, paper: float) -> None:
     low, value, high = sorted([a, b, c])
-    check = Check.at_least("", Estimate(value, low, high), threshold, zone=0.1, reported=paper)
+    check = Check.at_least("", Estimate(value, low, high), threshold, zone=0.1, chance=threshold - 1, reported=paper)
     shape = bar(check)
     if shape is None:
         assert low == high == threshold == paper == 0

@@ -228,7 +228,8 @@ def test_global_generators_start_at_the_seed_of_the_trial(toys: ModuleType, tmp_
         ({"scale": "huge"}, "scale must be one of smoke, laptop, paper for 'toy', but it is 'huge'"),
         ({"seed": -1}, "seed must be the number of a block of seeds, 0 or more, but it is -1"),
         ({"jobs": -2}, "jobs must be how many trials run at once, 0 or more, but it is -2"),
-        ({"device": "abacus"}, "device must be one that this machine has, such as 'cpu'; 'abacus'"),
+        ({"device": "abacus"}, "device must be one that this machine has, such as 'cpu', but it is 'abacus'"),
+        ({"device": "meta"}, "but it is 'meta'"),
     ],
 )
 def test_bad_arguments(toys: ModuleType, tmp_path: Path, arguments: dict[str, object], message: str) -> None:

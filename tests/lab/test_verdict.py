@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +48,19 @@ def test_chance_moves_estimate_and_threshold_alike(low: float, width: float, cha
 )
 def test_near(low: float, high: float, status: str) -> None:
     assert Check.near("x", Estimate(1.0, low, high), 1.0, within=0.1).status == status
+
+
+@pytest.mark.parametrize(("threshold", "zone", "chance"), [(0.1, 0.0, 0.2), (0.5, -0.1, 0), (0.5, 0.5, 0), (-1, 0, 0)])
+def test_a_rule_that_contradicts_itself_is_refused(threshold: float, zone: float, chance: float) -> None:
+    with pytest.raises(ValueError, match="threshold of 'x' must lie above chance by more than zone"):
+        Check.at_least("x", Estimate(0.5, 0.4, 0.6), threshold, zone=zone, chance=chance)
+    with pytest.raises(ValueError, match="within of 'x' must be positive"):
+        Check.near("x", Estimate(0.5, 0.4, 0.6), threshold, within=-abs(zone))
+
+
+def test_an_estimate_keeps_plain_numbers() -> None:
+    kept = Estimate(np.float32(0.5), torch.tensor(0.25), 1)
+    assert (kept, {type(number) for number in vars(kept).values()}) == (Estimate(0.5, 0.25, 1.0), {float})
 
 
 def test_a_check_says_what_it_accepts() -> None:

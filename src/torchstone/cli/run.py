@@ -64,15 +64,16 @@ class Run:
 
     def check(self, study: "Study") -> None:
         """Refuse what cannot be run, before anything is."""
+        from torchstone.lab.environment import checked_device
         from torchstone.lab.plan import planned_trials
 
         if self.jobs is not None and self.jobs < 0:
             raise UsageError(f"--jobs must be 0 (this process) or more, but it is {self.jobs}.")
         try:
             planned_trials(study, self.scale, self.seed)
+            checked_device(self.device)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
-        check_device(self.device)
         check_writable(self.out)
 
     def perform(self, study: "Study") -> "FinishedRun":
@@ -101,18 +102,3 @@ class Run:
         else:
             print_verdict(run.verdict, console)
         console.print(f"Report: {report}", markup=False, soft_wrap=True)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that this machine lacks.
-
-    Raises:
-        UsageError: it has no such device, or there is no such name.
-    """
-    import torch
-
-    try:
-        torch.empty(0, device=torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise UsageError(f"--device {device} cannot be used here: {reason}. `--device cpu` always can.") from None

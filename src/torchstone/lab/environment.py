@@ -14,8 +14,24 @@ import torchstone
 
 
 def available_cores() -> int:
-    """How many cores this process may use (affinity and container limits of the scheduler included)."""
+    """How many cores this process may be scheduled on; a CPU quota of its container is not seen."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def checked_device(device: str) -> str:
+    """The name of ``device`` as torch writes it.
+
+    Raises:
+        ValueError: nothing can be computed on it here.
+    """
+    try:
+        torch.zeros(1, device=torch.device(device)).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ValueError(
+            f"device must be one that this machine has, such as 'cpu', but it is '{device}': {reason}."
+        ) from error
+    return str(torch.device(device))
 
 
 def now() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from torchstone.lab.encoding import decode_metrics
-from torchstone.lab.environment import available_cores, describe_environment
+from torchstone.lab.environment import available_cores, checked_device, describe_environment
 from torchstone.lab.plan import planned_trials
 from torchstone.lab.pool import perform_in_processes
 from torchstone.lab.run import Event, Run
@@ -109,7 +109,7 @@ def _prepare(
     """Check what was asked for, and set the driver up."""
     trials = planned_trials(study, scale, seed)
     jobs = _checked_jobs(jobs, study, len(trials))
-    device = _checked_device(device)
+    device = checked_device(device)
     threads = max(1, available_cores() // jobs) if jobs else torch.get_num_threads()
     version = code_version(study)
     keys = [Key.of(study.claim.name, scale, trial, version, device) for trial in trials]
@@ -129,15 +129,6 @@ def _checked_jobs(jobs: int | None, study: Study, trials: int) -> int:
             "module of its own, or run it in this process with jobs=0."
         )
     return jobs
-
-
-def _checked_device(device: str) -> str:
-    try:
-        torch.empty(0, device=torch.device(device))
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device must be one that this machine has, such as 'cpu'; '{device}': {reason}") from error
-    return str(torch.device(device))
 
 
 @dataclass

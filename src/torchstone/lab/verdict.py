@@ -25,6 +25,10 @@ class Estimate:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        for name, number in vars(self).items():
+            object.__setattr__(self, name, float(number))  # a tensor or a NumPy scalar could not be recorded
+
 
 def decide(effect: Estimate, threshold: float, zone: float) -> Status:
     r"""The verdict on an effect with interval :math:`[lo, hi]`.
@@ -88,7 +92,16 @@ class Check:
         primary: bool = True,
         reported: float | None = None,
     ) -> Self:
-        """The effect ``estimate − chance`` must reach ``threshold − chance``; inside ``±zone`` it counts as absent."""
+        """The effect ``estimate − chance`` must reach ``threshold − chance``; inside ``±zone`` it counts as absent.
+
+        Raises:
+            ValueError: the threshold does not lie above chance by more than the zone.
+        """
+        if not 0 <= zone < threshold - chance:
+            raise ValueError(
+                f"threshold of '{name}' must lie above chance by more than zone, which must not be negative, but "
+                f"threshold={threshold}, chance={chance} and zone={zone}. To claim a decrease, give the decrease."
+            )
         effect = Estimate(estimate.value - chance, estimate.low - chance, estimate.high - chance)
         status = decide(effect, threshold - chance, zone)
         return cls(name, estimate, status, (threshold, math.inf), primary, reported)
@@ -104,7 +117,13 @@ class Check:
         primary: bool = True,
         reported: float | None = None,
     ) -> Self:
-        """The whole interval must lie in ``target ± within``; wholly outside it the check says the opposite."""
+        """The whole interval must lie in ``target ± within``; wholly outside it the check says the opposite.
+
+        Raises:
+            ValueError: ``within`` is not positive.
+        """
+        if not within > 0:
+            raise ValueError(f"within of '{name}' must be positive, but it is {within}.")
         if target - within <= estimate.low and estimate.high <= target + within:
             status = Status.CONFIRMED
         elif estimate.high < target - within or estimate.low > target + within:
