@@ -136,7 +136,7 @@ def test_a_finished_fit_comes_back_without_a_step(tmp_path: Path):
     first = Game()
     expected = first.bits(first.fit(Rows(), checkpoint=tmp_path))
     again = Game()
-    assert again.bits(again.fit(Rows(), checkpoint=tmp_path, callbacks=[stop_at(STEPS)])) == expected
+    assert again.bits(again.fit(Rows(), checkpoint=str(tmp_path), callbacks=[stop_at(STEPS)])) == expected
 
 
 def test_a_longer_fit_goes_on_from_a_finished_one(tmp_path: Path):

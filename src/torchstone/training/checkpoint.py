@@ -32,7 +32,7 @@ class Checkpoint:
     state: Any
 
 
-def save_checkpoint(folder: Path, step: int, state: Any, *, keep: int | None = None) -> Path:
+def save_checkpoint(folder: str | Path, step: int, state: Any, *, keep: int | None = None) -> Path:
     """Write nested ``state`` to ``folder/step-00001200``; a process killed at any moment loses no earlier checkpoint.
 
     Everything is written and synced under a temporary name, the manifest last, and appears by one rename. Only then
@@ -61,6 +61,7 @@ def save_checkpoint(folder: Path, step: int, state: Any, *, keep: int | None = N
     if step < 0 or (keep is not None and keep < 1):
         raise ValueError(f"step must be 0 or more and keep 1 or more (or None), but step={step} and keep={keep}.")
     tensors, document = flatten(state)
+    folder = Path(folder)
     target = folder / f"step-{step:08d}"
     if target.exists() and not _is_whole(target):
         remove_directory(target)
@@ -75,7 +76,7 @@ def save_checkpoint(folder: Path, step: int, state: Any, *, keep: int | None = N
     return target
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: str | Path) -> Checkpoint | None:
     """Read the latest whole checkpoint in ``folder``; a damaged one is skipped with a warning that names the file.
 
     Returns:
@@ -84,7 +85,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     Raises:
         ValueError: the latest checkpoint was written by a newer Torchstone.
     """
-    for path in _checkpoints(folder):
+    for path in _checkpoints(Path(folder)):
         try:
             return _read(path)
         except DamagedFileError as damage:

@@ -47,7 +47,7 @@ def fit(
     *,
     steps: int,
     seed: int = 0,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     every: int | None = None,
     keep: int = 2,
     callbacks: Iterable[Callable[[Round], None]] = (),
@@ -100,6 +100,7 @@ def fit(
         >>> history.metrics["player/loss"]
         tensor([9., 0.], dtype=torch.float64)
     """
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     players = [players] if isinstance(players, Player) else list(players)
     _check(players, steps, checkpoint, every)
     turns = max(player.turns for player in players)

@@ -90,7 +90,7 @@ class Player:
 
         Raises:
             TypeError: the objective returned something else than a tensor or a mapping with ``"loss"``.
-            ValueError: an entry is not a scalar, or the loss has no gradient.
+            ValueError: an entry is not a real scalar, or the loss has no gradient.
         """
         value = self.objective(batch)
         entries = {"loss": value} if isinstance(value, Tensor) else value
@@ -102,10 +102,10 @@ class Player:
             )
         metrics = {name: torch.as_tensor(entry, device=loss.device) for name, entry in entries.items()}
         for name, entry in metrics.items():
-            if entry.ndim:
+            if entry.ndim or entry.is_complex():
                 raise ValueError(
-                    f"objective of player {self.name!r} returned {name!r} with shape {tuple(entry.shape)}, but each "
-                    "entry must be a scalar. Take the mean over the batch."
+                    f"objective of player {self.name!r} returned {name!r} with shape {tuple(entry.shape)} and type "
+                    f"{entry.dtype}, but each entry must be a real scalar. Take the mean over the batch."
                 )
         if not loss.requires_grad:
             raise ValueError(
