@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rich.style  # noqa: F401  # draws from `random` when it is first imported, by whatever test that may be
 import torch
 from hypothesis import settings
 

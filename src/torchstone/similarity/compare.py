@@ -288,6 +288,4 @@ def _warn_of_nothing(view: View, own: Tensor, kernel: str, n: int) -> None:
                 f"{view.label(name)} is constant on these {n} examples: its similarity to anything is undefined (nan)."
             )
         elif square != square:
-            warn(
-                f"{view.label(name)}: half the pairs of examples coincide up to rounding, so its {kernel} kernel is nan."
-            )
+            warn(f"{view.label(name)}: half the pairs of examples coincide up to rounding: its {kernel} kernel is nan.")
