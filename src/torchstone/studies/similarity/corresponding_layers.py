@@ -38,6 +38,7 @@ class Size:
     pictures: str
     classes: int
     networks: int
+    width: float
     steps: int
     batch: int
     fewer: int  # networks in each of the arms below
@@ -102,12 +103,21 @@ class CorrespondingLayers(Study):
         ],
     )
     scales = {  # noqa: RUF012
-        "smoke": Size("glyphs", 40, 2, 3, 16, fewer=2, widths=(0.25,), shorter=(0,), fashion_steps=2),
+        "smoke": Size("glyphs", 20, 2, 0.25, 3, 16, fewer=2, widths=(0.125,), shorter=(0,), fashion_steps=2),
         "laptop": Size(
-            "glyphs", 300, 5, 1800, 64, fewer=3, widths=(0.25, 0.5), shorter=(0, 100, 400), fashion_steps=1200
+            "glyphs", 300, 5, 1.0, 1500, 128, fewer=3, widths=(0.25,), shorter=(0, 100, 400), fashion_steps=600
         ),
         "paper": Size(
-            "cifar10", 10, 10, 12_000, 128, fewer=5, widths=(0.25, 0.5, 2.0), shorter=(0, 400, 4000), fashion_steps=4000
+            "cifar10",
+            10,
+            10,
+            1.0,
+            12_000,
+            128,
+            fewer=5,
+            widths=(0.25, 0.5, 2.0),
+            shorter=(0, 400, 4000),
+            fashion_steps=4000,
         ),
     }
 
@@ -116,7 +126,7 @@ class CorrespondingLayers(Study):
         full: dict[str, Any] = {
             "pictures": scale.pictures,
             "classes": scale.classes,
-            "width": 1.0,
+            "width": scale.width,
             "steps": scale.steps,
             "batch": scale.batch,
         }
@@ -165,7 +175,7 @@ class CorrespondingLayers(Study):
                 for key, match in found.items()
                 if key != ("flat", "cka")
             ),
-            *(Check.report(f"linear CKA, {arm}", estimate(m)) for arm, m in smaller_arms(records).items()),
+            *(Check.report(f"linear CKA, {arm}", estimate(m)) for arm, m in smaller_arms(tuple(records)).items()),
             Check.report("test accuracy of the networks", mean_interval([r.metrics["test_accuracy"] for r in full])),
         ]
         sentence = (
@@ -209,7 +219,7 @@ class CorrespondingLayers(Study):
                 "The share of layers that linear CKA finds, by the width of the networks and by how long they were "
                 "trained; width 1 is the paper's Tiny-10, 0 steps are untrained networks.",
                 drawing.curves(
-                    {setting: by_setting(records, setting) for setting in ("width", "steps")}, chance=CHANCE
+                    {setting: by_setting(tuple(records), setting) for setting in ("width", "steps")}, chance=CHANCE
                 ),
             ),
         ]

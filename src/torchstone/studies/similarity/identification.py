@@ -87,14 +87,15 @@ def _linear_cka_match(records: Sequence[Record]) -> LayerMatch:
     return _match(_tables([recorded(record) for record in records], ["cka"])["cka"], "cka", len(records))
 
 
-def smaller_arms(records: Sequence[Record]) -> dict[str, LayerMatch]:
+@lru_cache(maxsize=1)
+def smaller_arms(records: tuple[Record, ...]) -> dict[str, LayerMatch]:
     """Linear CKA in every other arm of which two networks or more were trained."""
     arms = dict.fromkeys(record.trial.arm for record in records if record.trial.arm != "full")
     groups = {arm: of_arm(records, arm) for arm in arms}
     return {arm: _linear_cka_match(group) for arm, group in groups.items() if len(group) > 1}
 
 
-def by_setting(records: Sequence[Record], setting: str) -> dict[float, Estimate]:
+def by_setting(records: tuple[Record, ...], setting: str) -> dict[float, Estimate]:
     """Linear CKA's accuracy by ``width`` or ``steps``, the full networks included, smallest first."""
     full = of_arm(records, "full")
     points = {float(str(full[0].trial.config[setting])): estimate(identified(full)["flat", "cka"])}

@@ -19,7 +19,7 @@ from torchstone.training import Player, fit
 LAYERS = (*(f"block{i}" for i in range(1, 9)), "pool")
 HELD_OUT_FACES = (1, 10)  # DejaVu Sans Bold and DejaVu Serif Italic: no network is trained on them
 POOLED_SIDE = 2
-PEAK, WEIGHT_DECAY = 0.2, 2e-3
+PEAK, WEIGHT_DECAY = 0.3, 2e-4
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,17 @@ def glyph_pictures(classes: int) -> Pictures:
     seen = [face for face in range(len(letters.faces)) if face not in HELD_OUT_FACES]
     train = letters.image_set(classes=chosen, faces=seen)
     held_out = letters.image_set(classes=chosen, faces=HELD_OUT_FACES)
-    return Pictures(train, held_out, affine_jitter())
+    jitter = affine_jitter(degrees=15, scale=0.15, shear=10, shift=0.1, noise=0.1)
+    return Pictures(train, held_out, jitter)
 
 
 def fashion_pictures(classes: int) -> Pictures:
-    """Fashion-MNIST, where it is on this machine; the first 1,000 test pictures to look at."""
+    """Fashion-MNIST, where it is on this machine; the first 600 test pictures to look at."""
     try:
         train, test = fashion_mnist(split="train", download=False), fashion_mnist(split="test", download=False)
     except FileNotFoundError as error:
         raise Unavailable(str(error)) from error
-    return Pictures(train, test.subset(slice(1000)), random_flip())
+    return Pictures(train, test.subset(slice(600)), random_flip())
 
 
 def cifar_pictures(classes: int) -> Pictures:
@@ -70,7 +71,7 @@ PICTURES: Mapping[str, Callable[[int], Pictures]] = {
 
 
 def train_network(trial: Trial, context: Context, pictures: Pictures) -> PlainNet:
-    """Tiny-10 by stochastic gradient descent: Nesterov momentum 0.9, one cycle to 0.2, weight decay 2e-3.
+    """Tiny-10 by stochastic gradient descent: Nesterov momentum 0.9, one cycle to 0.3, weight decay 2e-4.
 
     The trial's config gives ``width`` (a factor), ``steps`` and ``batch``; with 0 steps the network stays as it began.
     """

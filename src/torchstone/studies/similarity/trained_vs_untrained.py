@@ -33,6 +33,7 @@ class Size:
     pictures: str
     classes: int
     networks: int
+    width: float
     steps: int
     batch: int
 
@@ -67,14 +68,14 @@ class TrainedVsUntrained(Study):
         ],
     )
     scales = {  # noqa: RUF012
-        "smoke": Size("glyphs", 40, 2, 3, 16),
-        "laptop": Size("glyphs", 300, 4, 600, 64),
-        "paper": Size("cifar10", 10, 10, 12_000, 128),
+        "smoke": Size("glyphs", 20, 2, 0.25, 3, 16),
+        "laptop": Size("glyphs", 300, 4, 1.0, 400, 128),
+        "paper": Size("cifar10", 10, 10, 1.0, 12_000, 128),
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
         """A trained and an untrained network for each seed, from different initial weights."""
-        config = {"pictures": scale.pictures, "classes": scale.classes, "width": 1.0, "batch": scale.batch}
+        config = {"pictures": scale.pictures, "classes": scale.classes, "width": scale.width, "batch": scale.batch}
         arms = {"trained": (scale.steps, 0), "untrained": (0, scale.networks)}
         return [
             Trial(arm, first + k, config | {"steps": steps, "pair": k})
