@@ -41,6 +41,14 @@ def test_coinciding_examples_are_named() -> None:
         assert rbf_kernel(x).isnan().all()
 
 
+@pytest.mark.parametrize("d", [3, 700])
+def test_examples_that_coincide_do_so_whatever_their_numbers(d: int) -> None:
+    x = normal(10, d)
+    x[:9] = x[0]  # in products of such rows, equal squares differ in their last digits
+    with pytest.warns(SimilarityWarning, match="coincide in x"):
+        assert rbf_kernel(x).isnan().all()
+
+
 def test_examples_that_all_coincide_are_all_equally_alike() -> None:
     assert torch.equal(rbf_kernel(torch.full((5, 2), 0.1)), torch.ones(5, 5))
 

@@ -92,6 +92,14 @@ def test_an_rbf_kernel_without_a_bandwidth_is_nan(vectors):
     assert sums_of([x], [x], [slice(0, 20)], "rbf:0.4").pooled().cka().isnan().all()
 
 
+@pytest.mark.parametrize("outlier", [1e3, 1e5])
+def test_the_rbf_kernel_of_a_batch_with_an_outlier_is_that_of_cka(vectors, outlier):
+    x, y = vectors(), vectors(seed=2) + vectors()
+    x[3, 2] = outlier
+    expected = float(cka(x, y, kernel="rbf"))
+    assert sums_of([x], [y], [slice(0, 40)], "rbf:0.4").pooled().cka().item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_autocast_does_not_reach_the_gram_matrices(vectors):
     x = vectors(64, 200)
     plain = imprint(x, ["linear"]).packed["linear"]

@@ -72,15 +72,22 @@ def rbf_gram(
     """The Gaussian kernel of centred points; ``name`` is what a warning calls them."""
     if not bandwidth > 0:
         raise ValueError(f"bandwidth is {bandwidth}: it must be positive, such as 0.4 (times the median distance).")
+    gram = gaussian(points, bandwidth, include_diagonal=include_diagonal)
+    if gram.isnan().any():
+        warn(f"More than half the pairs of examples coincide in {name}: its RBF kernel is undefined (nan).")
+    return gram
+
+
+def gaussian(points: Float[Tensor, "n d"], bandwidth: float, *, include_diagonal: bool = False) -> Float[Tensor, "n n"]:
+    """The kernel of :func:`rbf_kernel` for centred float64 points; nothing in it waits for a GPU.
+
+    Ones where all points coincide up to rounding; else nan where the median distance is 0.
+    """
     distances = _squared_distances(unit(points))
     n = len(points)
     i, j = torch.triu_indices(n, n, offset=1, device=points.device)
     median = _median(distances.flatten() if include_diagonal else distances[i, j])
-    if not distances.any():
-        return torch.ones_like(distances)
-    if not median > 0:
-        warn(f"More than half the pairs of examples coincide in {name}: its RBF kernel is undefined (nan).")
-        return distances * torch.nan
+    median = median.masked_fill(median == 0, torch.nan).masked_fill(~distances.any(), 1.0)
     return torch.exp(-distances / (2 * bandwidth**2 * median))
 
 
@@ -96,10 +103,13 @@ def gram_of(x: Representation, kernel: Kernel, bandwidth: float) -> Float[Tensor
 
 
 def _squared_distances(points: Tensor) -> Tensor:
+    """Squared distances; what the subtraction's own rounding could have made is 0, as for examples that are equal."""
     gram = points @ points.mT
     squares = gram.diagonal()
-    distances = (squares[:, None] + squares - 2 * gram).clamp(min=0)
-    return distances - torch.diag_embed(distances.diagonal())
+    both = squares[:, None] + squares
+    distances = both - 2 * gram
+    noise = 16 * torch.finfo(points.dtype).eps * both.detach()
+    return distances.masked_fill(distances.detach() <= noise, 0.0).fill_diagonal_(0.0)
 
 
 def _median(values: Tensor) -> Tensor:

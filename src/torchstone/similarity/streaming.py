@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from torchstone.similarity.hsic import u_center
+from torchstone.similarity.kernels import gaussian
 from torchstone.similarity.metrics import find_metric
 
 BLOCKS = 64  # the jackknife leaves out one of at most so many groups of batches, so its memory is bounded too
@@ -56,7 +57,7 @@ def imprint(x: Float[Tensor, "n d"], kernels: Sequence[str], *, keep: bool = Fal
         gram, size, constant = _gram(x)
         for kernel in kernels:
             one = kernel == "linear"
-            centred = u_center(gram if one else _rbf(gram, float(kernel.partition(":")[2])))
+            centred = u_center(gram if one else _rbf(x, float(kernel.partition(":")[2])))
             packed[kernel] = centred.flatten().index_select(0, _above(n, x.device)).masked_fill_(constant, 0.0)
             scale[kernel] = size if one else torch.ones_like(size)
     return Imprint(n, d, packed, scale, size, torch.empty_like(x, device="cpu").copy_(x) if keep else None)
@@ -209,13 +210,10 @@ def _gram(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return gram.div_(size.masked_fill(constant, 1.0)), size, constant
 
 
-def _rbf(gram: Tensor, fraction: float) -> Tensor:
-    """The Gaussian kernel, bandwidth² = ``fraction``² × median squared distance within the batch; nan if that is 0."""
-    squares = gram.diagonal()[:, None] + gram.diagonal() - 2 * gram
-    ranked = squares.flatten().index_select(0, _above(len(gram), gram.device)).clamp(min=0).sort().values
-    median = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
-    median = median.masked_fill(median <= 8 * torch.finfo(gram.dtype).eps, torch.nan)  # half the pairs coincide
-    return squares.div_(-2 * fraction**2 * median).exp_()
+def _rbf(x: Tensor, fraction: float) -> Tensor:
+    """The Gaussian kernel within the batch, from distances in float64: one outlier would cost the others' digits."""
+    points = x.double()
+    return gaussian(points - points.mean(0), fraction).to(x.dtype)
 
 
 @lru_cache(maxsize=8)
