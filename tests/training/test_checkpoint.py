@@ -9,6 +9,7 @@ import torch
 
 from torchstone.files import sha256
 from torchstone.training import load_checkpoint, save_checkpoint
+from torchstone.training.checkpoint import VERSION
 
 FILES = ["manifest.json", "state.json", "tensors.safetensors"]
 
@@ -140,7 +141,7 @@ def test_a_damaged_later_one_does_not_push_out_the_good_ones(tmp_path: Path):
 
 def test_a_newer_version_is_refused_politely(tmp_path: Path):
     file = filled(tmp_path) / "manifest.json"
-    manifest = json.loads(file.read_bytes())["manifest"] | {"version": 2}
+    manifest = json.loads(file.read_bytes())["manifest"] | {"version": VERSION + 1}
     sealed = {"sha256": sha256(json.dumps(manifest, sort_keys=True).encode()), "manifest": manifest}
     file.write_text(json.dumps(sealed, sort_keys=True, indent=1))
     with pytest.raises(ValueError, match=r"newer Torchstone .*Upgrade"):

@@ -223,6 +223,19 @@ def test_contradictory_arguments_are_refused(options: dict[str, Any], words: str
         fit(quadratic(), [1.0], **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 4.0}, r"steps and every must be whole numbers, but steps=4\.0 and every=None"),
+        ({"steps": 4, "every": "2"}, "must be whole numbers, but steps=4 and every='2'"),
+        ({"steps": 4, "callbacks": print}, r"callbacks must be a list of functions, .* callbacks=\[...\]"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(options: dict[str, Any], words: str):
+    with pytest.raises(TypeError, match=words):
+        fit(quadratic(), [1.0], **options)
+
+
 def test_players_need_names_of_their_own():
     for players in ([], [quadratic(), quadratic()]):
         with pytest.raises(ValueError, match="one or more with different names"):

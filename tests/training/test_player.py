@@ -110,6 +110,12 @@ def test_an_optimizer_of_another_model_is_refused(model: nn.Linear):
         (torch.ones(4, requires_grad=True), ValueError, r"'loss' with shape \(4,\)"),
         ({"loss": torch.tensor(1.0, requires_grad=True), "margin": torch.ones(2)}, ValueError, "'margin' with shape"),
         (torch.tensor(1j, requires_grad=True), ValueError, r"'loss' with shape \(\) and type torch.complex64"),
+        (
+            {"loss": torch.tensor(1.0, requires_grad=True), "mood": "good"},
+            TypeError,
+            "'mood' of type str, but each entry",
+        ),
+        ({"loss": torch.tensor(1.0, requires_grad=True), "gap": None}, TypeError, "'gap' of type NoneType, but each"),
         (torch.tensor(1.0), ValueError, "has no gradient"),
         (torch.tensor(1), ValueError, "has no gradient"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def wider() -> Player:
         (lambda: simple(turns=2), {}, "holds another fit"),
         (simple, {"generators": {"extra": torch.Generator()}}, "holds another fit.*given/extra"),
         (wider, {}, "does not fit player 'player'"),
-        (lambda: simple(ema=0.9), {}, "average: only one of the two has it"),
+        (lambda: simple(ema=0.9), {}, r"another recipe for player 'player': ema was None and is now 0\.9\."),
         (simple, {"steps": 2}, "holds step 3, but steps=2"),
     ],
 )
@@ -202,6 +203,95 @@ def test_a_checkpoint_of_another_fit_is_refused(
     latest = load_checkpoint(tmp_path)
     assert latest is not None
     assert latest.step == 3
+
+
+Schedule = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler] | None
+
+
+def scheduled(schedule: Schedule, kind: type[torch.optim.Optimizer] = torch.optim.SGD, **options: Any) -> Player:
+    model = network()
+    optimizer = kind(model.parameters(), **({"lr": 0.5} | options))
+    scheduler = schedule and schedule(optimizer)
+    return Player(model, lambda batch: model(batch[0]).mean(), optimizer, scheduler=scheduler)
+
+
+def cosine(steps: int) -> Schedule:
+    return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+
+def milestones(*steps: int) -> Schedule:
+    return lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, steps)
+
+
+def warm_up(steps: int) -> Schedule:
+    def schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        rising = torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=steps)
+        constant = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+        return torch.optim.lr_scheduler.SequentialLR(optimizer, [rising, constant], [steps])
+
+    return schedule
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            partial(scheduled, None),
+            partial(scheduled, None, lr=0.1),
+            r"optimizer\.0\.lr was 0\.5 and is now 0\.1\. Give another",
+        ),
+        (
+            partial(scheduled, None),
+            partial(scheduled, None, momentum=0.9),
+            r"'player': optimizer\.0\.momentum was 0 and is now 0\.9\.",
+        ),
+        (
+            partial(scheduled, None),
+            partial(scheduled, None, torch.optim.Adam),
+            "'player': optimizer was 'SGD' and is now 'Adam'",
+        ),
+        (partial(scheduled, None), partial(scheduled, cosine(8)), "scheduler was None and is now 'CosineAnnealingLR'"),
+        (
+            partial(scheduled, cosine(4)),
+            partial(scheduled, cosine(8)),
+            r"'player': scheduler\.T_max was 4 and is now 8\. Give another",
+        ),
+        (
+            partial(scheduled, milestones(2)),
+            partial(scheduled, milestones(3)),
+            r"milestones was Counter\({2: 1}\) and is now",
+        ),
+        (
+            partial(scheduled, warm_up(2)),
+            partial(scheduled, warm_up(3)),
+            r"scheduler\._milestones was \[2\] and is now \[3\]",
+        ),
+    ],
+)
+def test_another_recipe_is_refused_by_name(
+    tmp_path: Path, before: Callable[[], Player], after: Callable[[], Player], words: str
+):
+    fit(before(), Rows(), steps=4, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=words):
+        fit(after(), Rows(), steps=8, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("schedule", [None, cosine(8), milestones(2, 6), warm_up(3)])
+def test_the_same_recipe_goes_on_with_players_made_anew_or_not(tmp_path: Path, schedule: Schedule):
+    straight, used = scheduled(schedule), scheduled(schedule)
+    expected = fit(straight, Rows(), steps=8).metrics["player/loss"]
+    for player, steps in ((used, 3), (used, 5), (scheduled(schedule), 8)):
+        history = fit(player, Rows(), steps=steps, checkpoint=tmp_path)
+    assert torch.equal(history.metrics["player/loss"], expected)
+    assert player.optimizer.param_groups[0]["lr"] == straight.optimizer.param_groups[0]["lr"]
+
+
+def test_a_checkpoint_without_a_recipe_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Version 1 had none."""
+    monkeypatch.setattr(Player, "_recipe", lambda self: {})
+    fit(scheduled(None), Rows(), steps=2, checkpoint=tmp_path)
+    monkeypatch.undo()
+    assert len(fit(scheduled(None), Rows(), steps=4, checkpoint=tmp_path).steps) == 4
 
 
 @pytest.mark.parametrize("optimizer", [nesterov, adam])

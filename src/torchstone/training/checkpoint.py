@@ -19,7 +19,7 @@ from torchstone.files import (
 )
 from torchstone.training.nested import flatten, unflatten
 
-VERSION = 1
+VERSION = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torchstone.training.batches import RandomAccess, read
 from torchstone.training.checkpoint import load_checkpoint, save_checkpoint
 from torchstone.training.history import History, Recorder
 from torchstone.training.nested import flatten
-from torchstone.training.player import Batch, Player
+from torchstone.training.player import Batch, Player, Recipe
 from torchstone.training.randomness import Generators, generator_states, seeded_globals, set_generator_states
 
 
@@ -69,6 +70,10 @@ def fit(
     global generators and of what the caller set up alike both times; batches already used are read again and skipped.
     Batches with ``at(step)`` resume at no cost. Callbacks are not saved: what they gather is gathered anew.
 
+    A resume takes the recipe that the fit began with: hyperparameters of the optimizer, scheduler and average must be
+    as they were when the first :class:`Player` was made. More ``steps`` are welcome where the recipe does not change
+    with them. (Functions inside a scheduler, as in ``LambdaLR``, cannot be compared.)
+
     The loss is looked at before every update (on a GPU: one synchronisation); the metrics stay on the device.
 
     Args:
@@ -90,7 +95,7 @@ def fit(
         NonFiniteLossError: a loss was NaN or infinite. The parameters are those before that update. With
             ``checkpoint``, the states of the players and generators before it and the batch are saved as a checkpoint
             in its subfolder ``non-finite``, for :func:`load_checkpoint`.
-        ValueError: the arguments contradict each other or the checkpoint; the message says which.
+        ValueError, TypeError: the arguments contradict each other or the checkpoint; the message says which.
 
     Example:
         >>> import torch
@@ -102,7 +107,7 @@ def fit(
     """
     checkpoint = None if checkpoint is None else Path(checkpoint)
     players = [players] if isinstance(players, Player) else list(players)
-    _check(players, steps, checkpoint, every)
+    _check(players, steps, checkpoint, every, callbacks)
     turns = max(player.turns for player in players)
     every = every or max(1, steps // 10)
     models = [player.model for player in players]
@@ -154,6 +159,7 @@ class _State:
     def save(self) -> dict[str, Any]:
         return {
             "setup": self._setup(),
+            "recipes": {player.name: player.recipe for player in self.players},
             "players": {player.name: player.state_dict() for player in self.players},
             "generators": generator_states(self.generators),
             "history": dict(self.recorder.history().metrics),
@@ -166,6 +172,7 @@ class _State:
                 "another folder, or delete it to start anew."
             )
         for player in self.players:
+            _check_recipe(player, saved.get("recipes", {}).get(player.name, {}))  # version 1 had none
             try:
                 player.load_state_dict(saved["players"][player.name])
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -184,7 +191,31 @@ class _State:
         }
 
 
-def _check(players: Sequence[Player], steps: int, checkpoint: Path | None, every: int | None) -> None:
+def _check_recipe(player: Player, saved: Recipe) -> None:
+    """Refuse another recipe than the saved one; an entry that only one version of torch knows is no difference."""
+    shared = [name for name in player.recipe if name in saved]
+    changed = [
+        f"{name} was {saved[name]!r} and is now {now!r}"
+        for name in shared
+        if saved[name] != (now := player.recipe[name])
+    ]
+    if changed:
+        raise ValueError(
+            f"The folder checkpoint holds a fit with another recipe for player {player.name!r}: {'; '.join(changed)}. "
+            "Give another checkpoint folder, or the same recipe, with optimizer and scheduler made anew."
+        )
+
+
+def _check(
+    players: Sequence[Player], steps: int, checkpoint: Path | None, every: int | None, callbacks: Iterable[Any]
+) -> None:
+    if not isinstance(steps, Integral) or not isinstance(every, Integral | None):
+        raise TypeError(f"steps and every must be whole numbers, but steps={steps!r} and every={every!r}.")
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(
+            f"callbacks must be a list of functions, but it is of type {type(callbacks).__name__}. Put it into a list: "
+            "callbacks=[...]."
+        )
     names = [player.name for player in players]
     if not players or len(set(names)) < len(names):
         raise ValueError(f"players must be one or more with different names, but the names are {names}.")

@@ -12,6 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 Batch = Any
 Objective = Callable[[Batch], Tensor | Mapping[str, Tensor | float]]
+Recipe = dict[str, Any]
+"""How a player moves, by name: ``optimizer.0.lr`` is the first learning rate of the first group of parameters."""
 
 
 @dataclass(eq=False)
@@ -48,6 +50,7 @@ class Player:
     ema: float | None = None
     name: str = "player"
     average: dict[str, Tensor] | None = field(default=None, init=False, repr=False)
+    recipe: Recipe = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.turns < 1:
@@ -65,6 +68,7 @@ class Player:
                 f"optimizer of player {self.name!r} moves parameters that are not in its model, so a checkpoint would "
                 "miss them. Put all of them into one nn.ModuleDict or nn.ParameterDict and give that as the model."
             )
+        self.recipe = self._recipe()
 
     def averaged(self) -> nn.Module:
         """A copy of the model with the averaged parameters in place of the last ones; its buffers are the last ones.
@@ -100,7 +104,7 @@ class Player:
                 f"objective of player {self.name!r} must return a scalar tensor, or a dict with one under 'loss', but "
                 f"it returned {_describe(entries)}."
             )
-        metrics = {name: torch.as_tensor(entry, device=loss.device) for name, entry in entries.items()}
+        metrics = {name: self._tensor(name, entry, loss.device) for name, entry in entries.items()}
         for name, entry in metrics.items():
             if entry.ndim or entry.is_complex():
                 raise ValueError(
@@ -113,6 +117,15 @@ class Player:
                 "depends on no parameter that requires one."
             )
         return metrics
+
+    def _tensor(self, name: str, entry: Any, device: torch.device) -> Tensor:
+        try:
+            return torch.as_tensor(entry, device=device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"objective of player {self.name!r} returned {name!r} of type {type(entry).__name__}, but each entry "
+                "must be a real scalar. Leave it out, or give a number."
+            ) from error
 
     def move(self, loss: Float[Tensor, ""]) -> None:
         """One update: the gradient of ``loss`` for the optimizer's own parameters, a step, the scheduler, the average.
@@ -162,6 +175,16 @@ class Player:
         if self.average is not None:
             for name, value in self.average.items():
                 value.copy_(state["average"][name])
+
+    def _recipe(self) -> Recipe:
+        """How this player moves, as it is before the first update."""
+        recipe = {"ema": self.ema, "optimizer": type(self.optimizer).__name__, "scheduler": None}
+        for index, group in enumerate(self.optimizer.param_groups):
+            recipe |= {f"optimizer.{index}.{name}": value for name, value in group.items() if name != "params"}
+        if self.scheduler is not None:
+            recipe["scheduler"] = type(self.scheduler).__name__
+            recipe |= {f"scheduler.{name}": value for name, value in self.scheduler.state_dict().items()}
+        return deepcopy(recipe)
 
     def _optimized(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
