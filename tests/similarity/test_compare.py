@@ -110,6 +110,17 @@ def test_one_batch_has_no_interval_and_says_why(mlp, vectors):
         compare_models(mlp(0), mlp(1), vectors()).interval()
 
 
+@pytest.mark.parametrize("batches", [2, 3])
+def test_intervals_of_few_batches_end_where_the_index_does(mlp, vectors, batches):
+    result = compare_models(mlp(0), mlp(1), vectors(5 * batches), metrics=["cka", "cka_rbf", "hsic"], batch_size=5)
+    for metric in ("cka", "cka_rbf"):
+        low, high = result.interval(metric)
+        assert max(-low.min(), high.max()) == 1
+        assert ((low <= result.matrix(metric)) & (result.matrix(metric) <= high)).all()
+    low, high = result.interval("hsic")
+    assert torch.allclose((low + high) / 2, result.matrix("hsic"))  # of any size, so not clipped
+
+
 def test_a_constant_layer_is_nan_and_named(mlp, vectors):
     dead = mlp(0)
     with torch.no_grad():

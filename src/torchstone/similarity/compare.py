@@ -259,7 +259,8 @@ def _comparison(
         _warn_of_nothing(b, sums.own_b, kernel, tally.n)
         values[metric], left_out = (_statistic(metric, part) for part in (sums.pooled(), sums.leave_one_out()))
         if len(left_out) > 1:
-            intervals[metric] = jackknife_interval(values[metric], left_out)
+            bounds = (-1.0, 1.0) if find_metric(metric).normalized else (-torch.inf, torch.inf)
+            intervals[metric] = jackknife_interval(values[metric], left_out, bounds=bounds)
     return Comparison(
         values=values,
         intervals=intervals,

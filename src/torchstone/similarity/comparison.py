@@ -75,7 +75,8 @@ class Comparison:
     def interval(self, metric: str | None = None) -> tuple[Float[Tensor, "l_a l_b"], Float[Tensor, "l_a l_b"]]:
         """Lower and upper ends of the 95 % interval of each entry, by the jackknife over minibatches.
 
-        Beyond 64 batches, groups of batches are left out instead of single ones.
+        Beyond 64 batches, groups of batches are left out instead of single ones. The interval of a normalised index
+        ends at −1 and 1; that of two or three batches is wide, since Student's t is then 12.7 or 4.3.
 
         Raises:
             KeyError: the comparison has no such metric.

@@ -167,13 +167,19 @@ def jackknife_error(left_out: Float[Tensor, "k ..."]) -> Float[Tensor, "..."]:
 
 
 def jackknife_interval(
-    value: Float[Tensor, "..."], left_out: Float[Tensor, "k ..."]
+    value: Float[Tensor, "..."],
+    left_out: Float[Tensor, "k ..."],
+    *,
+    bounds: tuple[float, float] = (-float("inf"), float("inf")),
 ) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-    """The 95 % interval around ``value``: Student's t with k − 1 degrees of freedom times the jackknife error."""
+    """The 95 % interval around ``value``: Student's t with k − 1 degrees of freedom times the jackknife error.
+
+    It ends at ``bounds``, beyond which the statistic cannot be: for two groups t is 12.7.
+    """
     from scipy.special import stdtrit
 
     half = float(stdtrit(left_out.shape[0] - 1, 0.975)) * jackknife_error(left_out)
-    return value - half, value + half
+    return (value - half).clamp(*bounds), (value + half).clamp(*bounds)
 
 
 def streamed_kernel(metric: str) -> str | None:
