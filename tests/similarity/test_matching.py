@@ -44,6 +44,16 @@ def test_kendall_tau_of_a_reversal_and_of_a_single_answer():
     assert identify({(0, 1): single, (1, 0): single}, networks=2).kendall_tau == 0.0
 
 
+def test_kendall_tau_does_not_rank_layers_that_are_not_found():
+    reversal = torch.eye(4).flip(1)
+    for missing in (torch.nan, 0.5):  # undefined, or all tied
+        matrix = reversal.clone()
+        matrix[3] = missing  # its counterpart would be layer 0
+        assert identify({(0, 1): matrix, (1, 0): matrix}, networks=2).kendall_tau == pytest.approx(-3 / 6)
+    nothing = torch.full((4, 4), torch.nan)
+    assert identify({(0, 1): nothing, (1, 0): nothing}, networks=2).kendall_tau == 0.0
+
+
 def test_symmetrising_adds_the_transpose_of_the_way_back():
     there, back = similarity([0.6, 0.5], [0.5, 0.4]), similarity([0.6, 0.4], [0.4, 0.7])
     assert identify({(0, 1): there, (1, 0): back}, networks=2).accuracy == 0.75

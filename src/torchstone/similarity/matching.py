@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from math import comb
 from typing import Any, cast
 
 import torch
@@ -27,8 +28,9 @@ class LayerMatch:
         per_layer_standard_error: of ``per_layer``, (L,).
         leave_one_out: the accuracy without network k, for each k, (K,); nan for two networks.
         within_one: the share of layers found up to one place.
-        kendall_tau: Kendall's τ-b between a layer's place and that of the layer found, mean over ordered pairs; a pair
-            in which the same layer is found for all counts 0.
+        kendall_tau: Kendall's τ-b between a layer's place and that of the layer found, mean over ordered pairs of
+            networks. Layers for which none is found (a tie, or nan) are missed: the τ-b of the others is multiplied by
+            the share of pairs of layers that they make. It is 0 where the same layer is found for all.
         chance: the accuracy of guessing, 1/L.
     """
 
@@ -94,7 +96,7 @@ def identify(
         per_layer_standard_error=jackknife_error(left_out),
         leave_one_out=left_out.mean(1),
         within_one=float(_mean(near).mean()),
-        kendall_tau=sum(_kendall_tau(matrix) for matrix in ordered.values()) / len(ordered),
+        kendall_tau=sum(_kendall_tau(columns) for columns in found.values()) / len(ordered),
         chance=1 / len(layers),
     )
 
@@ -196,10 +198,12 @@ def _mean_without(hits: Mapping[tuple[int, int], Tensor], network: int) -> Tenso
     return _mean(kept) if kept else torch.full(next(iter(hits.values())).shape, torch.nan, dtype=torch.float64)
 
 
-def _kendall_tau(matrix: Tensor) -> float:
+def _kendall_tau(columns: Tensor) -> float:
     from scipy.stats import kendalltau
 
-    best = matrix.nan_to_num(nan=-torch.inf).argmax(1)
-    if (best == best[0]).all():
+    (places,) = torch.nonzero(columns >= 0, as_tuple=True)
+    best = columns[places]
+    if len(best.unique()) < 2:
         return 0.0
-    return float(kendalltau(torch.arange(len(best)).numpy(), best.numpy()).statistic)
+    share = comb(len(places), 2) / comb(len(columns), 2)
+    return share * float(kendalltau(places.numpy(), best.numpy()).statistic)

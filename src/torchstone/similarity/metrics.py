@@ -25,7 +25,6 @@ class Metric:
         invariances: the maps, of either input, that leave it as it is; all are invariant to offsets.
         symmetric: whether changing the inputs' places leaves it as it is.
         requires_n_gt_d: whether it is 1 whatever the data, once there are as many features as examples.
-        larger_is_more_similar: true of all indexes here; distances have functions of their own.
         estimator: the HSIC estimator it is built on, if any.
         normalized: whether that HSIC is divided by the geometric mean of those of each input with itself.
         bandwidth: of its RBF kernel, as a fraction of the median distance, if any.
@@ -37,7 +36,6 @@ class Metric:
     invariances: frozenset[str]
     symmetric: bool = True
     requires_n_gt_d: bool = False
-    larger_is_more_similar: bool = True
     estimator: str | None = None
     normalized: bool = False
     bandwidth: float | None = None
@@ -73,7 +71,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("procrustes", factor_procrustes, _SHAPE),
     )
 }
-"""The catalogue. ``linear_regression`` is moreover invariant to invertible maps of the second input."""
+"""The catalogue; of every index, larger is more similar. ``linear_regression`` is moreover invariant to invertible maps of the second input."""
 
 
 def find_metric(name: str) -> Metric:
