@@ -167,6 +167,16 @@ def test_ranges_that_make_no_sense_are_refused() -> None:
         affine_jitter(noise=math.nan)
 
 
+@pytest.mark.parametrize(
+    ("value", "reach"), [(255.0, "from 0 to 255"), (-0.5, "from -0.5 to 0"), (math.nan, "from nan to nan")]
+)
+def test_pictures_that_the_jitter_would_clamp_are_refused(value: float, reach: str) -> None:
+    x = torch.zeros(2, 1, 8, 8)
+    x[1, 0, 3, 3] = value
+    with pytest.raises(ValueError, match=rf"`x` must lie in \[0, 1\].* but reaches {reach}\. Divide bytes by 255"):
+        affine_jitter()(x, generator())
+
+
 @pytest.mark.parametrize("x", [torch.zeros(2, 8, 8), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)])
 def test_other_pictures_are_refused(x: Tensor) -> None:
     with pytest.raises(ValueError, match="`x` must be a floating-point batch of images"):

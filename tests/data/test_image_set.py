@@ -66,6 +66,8 @@ def test_ranges_arrays_and_bytes_are_positions() -> None:
     [
         ([0, 7], IndexError, "must lie between -7 and 6, but reaches from 0 to 7"),
         ([-8], IndexError, "must lie between -7 and 6"),
+        (3, ValueError, r"vector of positions or a mask, but is 3\. For one row, write \[3\]"),
+        ("dog", ValueError, "vector of positions or a mask, but is 'dog'"),
         ([0.5], ValueError, "vector of positions or a mask, but is torch.float32"),
         ([[0], [1]], ValueError, r"of shape \(2, 1\)"),
         ([True, False], ValueError, "a mask of 2 entries for 7 rows"),

@@ -30,7 +30,7 @@ def affine_jitter(
         A function of (images (b, c, h, w) in [0, 1], generator) that returns images of the same shape and dtype.
 
     Raises:
-        ValueError: a range is negative or too wide.
+        ValueError: a range is negative or too wide; from the function, images outside [0, 1].
 
     Example:
         >>> augment = affine_jitter(degrees=15, noise=0)
@@ -41,6 +41,8 @@ def affine_jitter(
     _check(degrees=(degrees, 180), scale=(scale, 0.99), shear=(shear, 89), shift=(shift, 1), noise=(noise, math.inf))
 
     def augment(x: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+        _check_images(x)
+        _check_unit(x)
         turn, slant, zoom, right, down = _uniform(len(x), 5, generator)
         matrix = _affine(math.radians(degrees) * turn, math.radians(shear) * slant, 1 + scale * zoom)
         warped = warp(x, matrix, shift * torch.stack([right, down], dim=1))
@@ -146,6 +148,17 @@ def _check_images(x: Tensor) -> None:
     if x.ndim != 4 or not x.is_floating_point():
         raise ValueError(
             f"`x` must be a floating-point batch of images (b, c, h, w), but is {x.dtype} of shape {tuple(x.shape)}."
+        )
+
+
+def _check_unit(x: Tensor) -> None:
+    if not x.numel() or x.is_meta:
+        return  # there are no values
+    least, most = x.aminmax()
+    if not (least >= 0 and most <= 1):
+        raise ValueError(
+            f"`x` must lie in [0, 1], where the jitter clamps its results, but reaches from {least:g} to {most:g}. "
+            "Divide bytes by 255, or jitter before you normalise."
         )
 
 

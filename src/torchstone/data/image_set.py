@@ -84,7 +84,12 @@ def positions(index: Index, n: int, argument: str = "index") -> Int64[Tensor, " 
     """
     if isinstance(index, slice):
         return torch.arange(n)[index]
-    rows = torch.as_tensor(index if isinstance(index, Tensor) else list(index)).cpu()
+    try:
+        rows = torch.as_tensor(index if isinstance(index, Tensor) else list(index)).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"`{argument}` must be a vector of positions or a mask, but is {index!r}. For one row, write [3]."
+        ) from error
     rows = rows if rows.numel() else rows.to(torch.int64)
     if rows.ndim != 1 or rows.is_floating_point() or rows.is_complex():
         raise ValueError(f"`{argument}` must be a vector of positions or a mask, but is {_describe(rows)}.")
