@@ -23,6 +23,22 @@ def test_a_transposed_tensor_that_requires_grad_is_written_by_value(tmp_path: Pa
     assert torch.equal(files.read_tensors(tmp_path / "t")["w"], weight.detach().T)
 
 
+def test_tensors_that_share_memory_come_back_by_value(tmp_path: Path):
+    x = torch.arange(12.0).reshape(4, 3)
+    views = {"x": x, "again": x, "rows": x[1:3], "column": x[:, 1], "transposed": x.T, "none": x[4:], "nothing": x[:0]}
+    for order in (list(views), list(reversed(views))):
+        files.write_tensors(tmp_path / "t", {name: views[name] for name in order})
+        back = files.read_tensors(tmp_path / "t")
+        assert back.keys() == views.keys()
+        assert all(torch.equal(back[name], views[name]) for name in views)
+
+
+def test_a_type_that_safetensors_lacks_is_named(tmp_path: Path):
+    with pytest.raises(TypeError, match=r"cannot hold tensors of the type torch\.complex128\. Convert them first"):
+        files.write_tensors(tmp_path / "t", {"z": torch.zeros(2, dtype=torch.complex128)})
+    assert not (tmp_path / "t").exists()
+
+
 def test_sha256_is_the_standard_one():
     assert files.sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 

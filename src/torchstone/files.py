@@ -85,8 +85,20 @@ def sha256(content: bytes) -> str:
 
 
 def write_tensors(target: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write named tensors to ``target`` as safetensors, atomically; returns the SHA-256 of the file."""
-    content = _serialise({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    """Write named tensors to ``target`` as safetensors, atomically; returns the SHA-256 of the file.
+
+    Tensors that share memory are written by value, and come back apart.
+
+    Raises:
+        TypeError: safetensors knows no such type of numbers (complex128, say); nothing was written.
+    """
+    try:
+        content = _serialise(_apart(tensors))
+    except KeyError as error:
+        raise TypeError(
+            f"A safetensors file cannot hold tensors of the type {error.args[0]}. Convert them first: a complex tensor "
+            "with torch.view_as_real, say."
+        ) from error
     write_bytes(target, content)
     return sha256(content)
 
@@ -122,6 +134,17 @@ def remove_temporaries(folder: Path) -> int:
         else:
             orphan.unlink(missing_ok=True)
     return len(orphans)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each in memory of its own."""
+    apart: dict[int, Tensor] = {}  # by the address of the memory
+    named = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        named[name] = plain.clone() if address in apart else apart.setdefault(address, plain)
+    return named
 
 
 def _beside(target: Path) -> Path:

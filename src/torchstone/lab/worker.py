@@ -105,7 +105,7 @@ def _keep_tensors(outcome: Outcome, task: Task) -> str | None:
     if not outcome.artifacts:
         return None
     staged = Path(task.scratch) / "artifacts.safetensors"
-    sha256 = write_tensors(staged, {name: tensor.detach().cpu().clone() for name, tensor in outcome.artifacts.items()})
+    sha256 = write_tensors(staged, outcome.artifacts)
     target = artifact_path(Path(task.out), sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
