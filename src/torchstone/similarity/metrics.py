@@ -71,7 +71,10 @@ METRICS: Mapping[str, Metric] = {
         Metric("procrustes", factor_procrustes, _SHAPE),
     )
 }
-"""The catalogue; of every index, larger is more similar. ``linear_regression`` is moreover invariant to invertible maps of the second input."""
+"""The catalogue; of all of them, larger is more similar.
+
+``linear_regression`` is moreover invariant to invertible maps of the second input.
+"""
 
 
 def find_metric(name: str) -> Metric:
