@@ -120,6 +120,35 @@ def test_patterns(mlp, vectors):
         extract(model, vectors(), "0.*")
 
 
+class Tied(nn.Module):
+    """Encoder and decoder share a projection, as language models share embedding and output weights."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleDict({"proj": mlp[0], "act": nn.ReLU()})
+        self.decoder = nn.ModuleDict({"proj": mlp[0], "act": nn.Tanh()})
+
+    def forward(self, x):
+        return self.decoder["act"](self.encoder["act"](self.encoder["proj"](x)))
+
+
+def test_a_tied_module_is_found_by_any_name_and_listed_once(mlp, vectors):
+    model, x = Tied(mlp()), vectors()
+    assert list_layers(model) == ["encoder", "encoder.proj", "encoder.act", "decoder", "decoder.act"]
+    assert list(extract(model, x)) == ["encoder.proj", "encoder.act", "decoder.act"]
+    assert list(extract(model, x, ["*.proj"])) == ["encoder.proj"]
+    assert list(extract(model, x, ["decoder.*"])) == ["decoder.proj", "decoder.act"]
+    both = extract(model, x, ["decoder.proj", "encoder.proj"])
+    assert list(both) == ["decoder.proj", "encoder.proj"]
+    assert torch.equal(both["decoder.proj"], both["encoder.proj"])
+    with capture(model, ["decoder.proj", "*"]):
+        assert len(model.decoder["proj"]._forward_hooks) == 2  # one for each name asked for
+    with capture(model):
+        assert len(model.decoder["proj"]._forward_hooks) == 1
+    with pytest.raises(UnknownLayerError, match="names all 5 of them"):
+        extract(model, x, ["nothing"])
+
+
 def test_wrapped_models_are_unwrapped(mlp, vectors):
     model = mlp()
     assert list_layers(nn.DataParallel(model)) == list_layers(model)

@@ -26,7 +26,9 @@ class UnknownLayerError(KeyError):
 
 
 def list_layers(model: nn.Module) -> list[str]:
-    """The names that ``layers=`` knows: every sub-module in the order of definition, or the class name of a lone layer.
+    """The names of every sub-module in the order of definition, or the class name of a lone layer.
+
+    A module that a model holds under several names is listed by the first; ``layers=`` knows the others too.
 
     Example:
         >>> list_layers(nn.Sequential(nn.Linear(4, 3), nn.ReLU()))
@@ -86,7 +88,7 @@ def capture(
         torch.Size([5, 3])
     """
     model = unwrap(model)
-    modules = _modules(model)
+    modules = _modules(model, aliases=True)
     names = modules_of(model, layers)
     outputs: dict[str, Any] = {}
     calls: Counter[str] = Counter()
@@ -213,7 +215,7 @@ def modules_of(model: nn.Module, layers: Layers) -> list[str]:
         raise TypeError(
             f"`layers` must be a sequence of names or patterns, or None for the leaf modules; got {layers!r}."
         )
-    known = list_layers(model)
+    known = _modules(model, aliases=True)
     wanted = {name for entry in layers for name in _matching(known, entry)}
     return [name for name in known if name in wanted]
 
@@ -277,9 +279,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _modules(model: nn.Module) -> dict[str, nn.Module]:
+def _modules(model: nn.Module, *, aliases: bool = False) -> dict[str, nn.Module]:
+    """The sub-modules by name, each by its first one only or, with ``aliases``, by every one."""
     model = unwrap(model)
-    below = {name: module for name, module in model.named_modules() if name}
+    below = {name: module for name, module in model.named_modules(remove_duplicate=not aliases) if name}
     return below or {type(model).__name__: model}
 
 
@@ -289,18 +292,23 @@ def _module(call: str) -> str:
     return name if mark and number.isdigit() else call
 
 
-def _matching(known: list[str], entry: str) -> list[str]:
+def _matching(known: Mapping[str, nn.Module], entry: str) -> list[str]:
+    """The names that an entry means; of several that a pattern finds for one and the same module, the first."""
     if not isinstance(entry, str):
         raise TypeError(f"`layers` must hold names or patterns, got {entry!r}.")
     name = entry if entry in known else _module(entry)
-    found = [name] if name in known else [layer for layer in known if fnmatchcase(layer, entry)]
+    if name in known:
+        return [name]
+    found: dict[nn.Module, str] = {}
+    for layer, module in known.items():
+        if fnmatchcase(layer, entry):
+            found.setdefault(module, layer)
     if not found:
         close = get_close_matches(entry, known, n=3)
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise UnknownLayerError(
-            f"No layer is called {entry!r}.{hint} list_layers(model) names all {len(known)} of them."
-        )
-    return found
+        count = len(set(known.values()))
+        raise UnknownLayerError(f"No layer is called {entry!r}.{hint} list_layers(model) names all {count} of them.")
+    return [*found.values()]
 
 
 def _hook(
