@@ -24,6 +24,11 @@ class {cls}(Study):
         raise ArithmeticError
 """
 
+INIT = """
+    def __init__(self, width):
+        self.width = width
+"""
+
 
 def install(site: Path, points: dict[str, str], **modules: str) -> None:
     """Put a distribution with entry points and modules where Python looks."""
@@ -69,11 +74,21 @@ def test_modules_packages_and_classes_of_a_user(site: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "text", "message"),
     [
-        ("broken_a", "import nothing_of_that_name", r"package mine\) are left out: ModuleNotFoundError"),
+        ("broken_a", "import nothing_of_that_name", r"package mine\) is left out: ModuleNotFoundError"),
         ("broken_b", "raise SyntaxError('no')", "'bad = broken_b' .* SyntaxError: no"),
         ("broken_c:CLAIM", "CLAIM = 3", "it must name a module or a subclass of torchstone.lab.Study, but it is 3"),
         ("broken_d:absent", "", "AttributeError"),
-        ("broken_e", CLAIM.format(cls="Bad", name="bad").replace("scales", "sales"), "the study Bad has no scales"),
+        ("broken_e", CLAIM.format(cls="Bad", name="bad").replace("scales", "sales"), "scales of every .* it is None"),
+        (
+            "broken_f",
+            CLAIM.format(cls="Bad", name="bad") + INIT,
+            "study Bad of the module broken_f is left out: TypeErr",
+        ),
+        (
+            "broken_g",
+            CLAIM.format(cls="Bad", name="bad") + "    claim = 'bad'\n",
+            "claim of .* a Claim, but it is 'bad'",
+        ),
     ],
 )
 def test_a_broken_package_is_named_and_the_rest_works(site: Path, target: str, text: str, message: str) -> None:
@@ -82,6 +97,23 @@ def test_a_broken_package_is_named_and_the_rest_works(site: Path, target: str, t
     with pytest.warns(StudyWarning, match=message):
         studies = discover()
     assert list(studies) == ["good"]
+
+
+def test_one_bad_study_costs_no_other_of_its_package(site: Path) -> None:
+    (site / "bad_and_good.py").write_text(CLAIM.format(cls="Bad", name="bad") + INIT + CLAIM.format(cls="G", name="g"))
+    install(site, {"mixed": "bad_and_good"})
+    with pytest.warns(StudyWarning, match=r"study Bad of the module bad_and_good is left out: .*missing 1 required"):
+        assert list(discover()) == ["g"]
+
+
+def test_one_broken_module_of_ours_costs_no_other(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("torchstone.lab.discover"), "HOME", "our_home")
+    install(
+        site, {}, our_home__broken="import nothing_of_that_name", our_home__good=CLAIM.format(cls="Good", name="good")
+    )
+    (site / "our_home" / "__init__.py").touch()
+    with pytest.warns(StudyWarning, match=r"module our_home\.broken is left out: ModuleNotFoundError: No module named"):
+        assert list(discover()) == ["good"]
 
 
 def test_two_studies_of_one_name(site: Path) -> None:

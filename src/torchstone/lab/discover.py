@@ -10,16 +10,19 @@ of its modules are searched) or a study class::
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import TypeVar
 
+from torchstone.lab.claim import Claim
 from torchstone.lab.study import Study
 
 HOME = "torchstone.studies"
 GROUP = "torchstone.studies"
+T = TypeVar("T")
 
 
 class UnknownStudyError(LookupError):
@@ -27,25 +30,27 @@ class UnknownStudyError(LookupError):
 
 
 class StudyWarning(UserWarning):
-    """A study was left out: its package cannot be imported, or its name is taken."""
+    """A study was left out: its module cannot be imported, it cannot be made, or its name is taken."""
 
 
 def discover() -> dict[str, Study]:
     """Every study on this machine, by the name of its claim, in alphabetical order.
 
-    A user's package that fails to import, and a study whose name is taken, are left out with a :class:`StudyWarning`.
+    What cannot be had is left out with a :class:`StudyWarning`: a package or module that fails to import, a study that
+    cannot be made without arguments or whose claim is none, one whose name is taken. The others are there all the same.
 
     Example:
         >>> all(name == study.claim.name for name, study in discover().items())
         True
     """
-    found: dict[str, type[Study]] = {}
+    found: dict[str, Study] = {}
     for study in _studies_in(import_module(HOME)):
         _add(found, study)
     for point in entry_points(group=GROUP):
-        for study in _studies_of(point):
+        package = point.dist.name if point.dist else "unknown"
+        for study in _or_warn(f"entry point '{point.name} = {point.value}' (package {package})", _studies_of, point):
             _add(found, study)
-    return {name: found[name]() for name in sorted(found)}
+    return dict(sorted(found.items()))
 
 
 def find(name: str) -> Study:
@@ -67,47 +72,51 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f"Did you mean {' or '.join(repr(each) for each in near)}? " if near else ""
 
 
-def _studies_of(point: EntryPoint) -> list[type[Study]]:
-    """The studies behind a user's entry point; a warning and none where they cannot be had."""
+def _or_warn(what: str, studies: Callable[[T], list[Study]], argument: T) -> list[Study]:
+    """The studies that ``studies(argument)`` gives; a warning and none when it fails."""
     try:
-        target = point.load()
-        if isinstance(target, ModuleType):
-            return list(_studies_in(target))
-        return [_checked(target)]
-    except Exception as error:  # whatever a user's package does when it is imported
-        package = point.dist.name if point.dist else "unknown"
-        warnings.warn(
-            f"The studies of the entry point '{point.name} = {point.value}' (package {package}) are left out: "
-            f"{type(error).__name__}: {error}",
-            StudyWarning,
-            stacklevel=3,
-        )
+        return studies(argument)
+    except Exception as error:  # whatever a module does when it is imported, or a class when it is called
+        warnings.warn(f"The {what} is left out: {type(error).__name__}: {error}", StudyWarning, stacklevel=3)
         return []
 
 
-def _studies_in(module: ModuleType) -> Iterator[type[Study]]:
+def _studies_of(point: EntryPoint) -> list[Study]:
+    target = point.load()
+    return _studies_in(target) if isinstance(target, ModuleType) else _made(target)
+
+
+def _studies_in(module: ModuleType) -> list[Study]:
     """The concrete studies defined in ``module`` and, if it is a package, in all modules below it."""
+    studies: list[Study] = []
     for value in vars(module).values():
         defined_here = inspect.isclass(value) and value.__module__ == module.__name__
         if defined_here and issubclass(value, Study) and not inspect.isabstract(value):
-            yield _checked(value)
+            studies += _or_warn(f"study {value.__qualname__} of the module {module.__name__}", _made, value)
     for entry in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}."):
         if not entry.name.endswith(".__main__"):
-            yield from _studies_in(import_module(entry.name))
+            studies += _or_warn(f"module {entry.name}", _studies_below, entry.name)
+    return studies
 
 
-def _checked(study: object) -> type[Study]:
+def _studies_below(name: str) -> list[Study]:
+    return _studies_in(import_module(name))
+
+
+def _made(study: object) -> list[Study]:
+    """The study of the class ``study``."""
     if not (inspect.isclass(study) and issubclass(study, Study)):
         raise TypeError(f"it must name a module or a subclass of torchstone.lab.Study, but it is {study!r}.")
-    missing = [name for name in ("claim", "scales") if not hasattr(study, name)]
-    if missing:
-        raise TypeError(f"the study {study.__qualname__} has no {' and no '.join(missing)}; every study needs both.")
-    return study
+    for name, kind in (("claim", Claim), ("scales", Mapping)):
+        given = getattr(study, name, None)
+        if not isinstance(given, kind):
+            raise TypeError(f"{name} of every study must be a {kind.__name__}, but it is {given!r}.")
+    return [study()]
 
 
-def _add(found: dict[str, type[Study]], study: type[Study]) -> None:
+def _add(found: dict[str, Study], study: Study) -> None:
     first = found.setdefault(study.claim.name, study)
-    if first is not study:
+    if type(first) is not type(study):
         warnings.warn(
             f"Two studies are called '{study.claim.name}': {_where(first)} is used, {_where(study)} is left out. "
             "Give one of them another name.",
@@ -116,5 +125,5 @@ def _add(found: dict[str, type[Study]], study: type[Study]) -> None:
         )
 
 
-def _where(study: type[Study]) -> str:
-    return f"{study.__module__}.{study.__qualname__}"
+def _where(study: Study) -> str:
+    return f"{type(study).__module__}.{type(study).__qualname__}"
