@@ -3,10 +3,13 @@
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from torchstone.lab.environment import available_cores, commit_of
+from torchstone.lab import environment
+from torchstone.lab.environment import available_cores, checked_device, commit_of
 
 NONE = {"commit": "none", "dirty": "none"}
 
@@ -50,3 +53,27 @@ def test_the_repository_that_git_was_called_in_does_not_count(
 
 def test_cores_are_those_we_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("300000 100000\n", 3), ("250000 100000\n", 2), ("50000 100000\n", 1), ("9900000 100000\n", 8),
+        ("max 100000\n", 8), ("", 8), (None, 8),
+    ],
+)  # fmt: skip
+def test_the_quota_of_a_container_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str | None, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(environment, "_CPU_MAX", tmp_path / "cpu.max")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota)
+    assert available_cores() == cores
+
+
+def test_a_device_has_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checked_device("cpu") == checked_device("cpu:0") == "cpu"
+    here = SimpleNamespace(device=torch.device("cuda:0"), item=float)  # this machine may have no GPU
+    monkeypatch.setattr(torch, "zeros", lambda n, device: here)
+    assert checked_device("cuda") == "cuda:0"

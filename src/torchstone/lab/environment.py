@@ -12,26 +12,30 @@ import torch
 
 import torchstone
 
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
 
 def available_cores() -> int:
-    """How many cores this process may be scheduled on; a CPU quota of its container is not seen."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use: those it may be scheduled on, or what its container's quota is worth."""
+    scheduled = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(scheduled, _quota(_CPU_MAX, scheduled)))
 
 
 def checked_device(device: str) -> str:
-    """The name of ``device`` as torch writes it.
+    """The name of ``device`` as tensors on it have it: ``cuda`` is ``cuda:0``, or whichever is the current one.
 
     Raises:
         ValueError: nothing can be computed on it here.
     """
     try:
-        torch.zeros(1, device=torch.device(device)).item()
+        tensor = torch.zeros(1, device=torch.device(device))
+        tensor.item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ValueError(
             f"device must be one that this machine has, such as 'cpu', but it is '{device}': {reason}."
         ) from error
-    return str(torch.device(device))
+    return str(tensor.device)
 
 
 def now() -> str:
@@ -73,6 +77,15 @@ def commit_of(package: Path) -> dict[str, str]:
         return {"commit": "none", "dirty": "none"}
     commit, changes = _git(package, "rev-parse", "HEAD"), _git(package, "status", "--porcelain")
     return {"commit": commit or "none", "dirty": "none" if changes is None else "yes" if changes else "no"}
+
+
+def _quota(file: Path, otherwise: int) -> int:
+    """Whole cores that a cgroup (v2) grants: microseconds of computing in each period of so many; or ``max``."""
+    try:
+        quota, period = file.read_text().split()
+        return int(quota) // int(period)
+    except (OSError, ValueError):
+        return otherwise
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
