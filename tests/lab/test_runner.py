@@ -94,6 +94,20 @@ def test_jobs_share_the_cores(toys: ModuleType, tmp_path: Path) -> None:
     assert run.environment["threads per job"] == "2"
 
 
+@pytest.mark.parametrize(
+    ("cores", "trials", "jobs"), [(8, 5, 4), (8, 8, 8), (8, 100, 8), (8, 1, 1), (6, 5, 3), (7, 5, 1), (1, 3, 1)]
+)
+def test_no_core_is_idle_by_default(cores: int, trials: int, jobs: int) -> None:
+    assert runner_module.default_jobs(cores, trials) == jobs
+
+
+def test_the_default_is_what_a_run_takes(toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(runner_module, "default_jobs", lambda cores, trials: asked.append((cores, trials)) or 0)
+    assert run_study(toys.Toy(), "smoke", out=tmp_path).environment["jobs"] == "0"
+    assert asked == [(2, 2)]
+
+
 @pytest.mark.parametrize("jobs", [0, 1])
 def test_a_trial_that_raises_fails_alone(toys: ModuleType, tmp_path: Path, jobs: int) -> None:
     events: list[Event] = []
@@ -235,6 +249,11 @@ def test_global_generators_start_at_the_seed_of_the_trial(toys: ModuleType, tmp_
 def test_bad_arguments(toys: ModuleType, tmp_path: Path, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         run_study(toys.Toy(), out=tmp_path, **{"jobs": 0} | arguments)
+
+
+def test_a_class_is_no_study(toys: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"study must be an instance of a Study, such as Toy\(\), but it is <class"):
+        run_study(toys.Toy, out=tmp_path, jobs=0)
 
 
 def test_a_study_that_workers_cannot_import(toys: ModuleType, tmp_path: Path) -> None:

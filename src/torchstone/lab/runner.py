@@ -64,8 +64,8 @@ def run_study(
         scale: a key of ``study.scales``; at ``smoke`` nothing is judged.
         out: the folder of the records; made when missing.
         seed: the block of seeds: block S adds 1000 S to the seed of every trial.
-        jobs: how many trials run at once, each in a process with its share of the cores as threads. By default as many
-            as there are cores or trials; 0 runs them one by one in this process, with its threads.
+        jobs: how many trials run at once, each in a process with its share of the cores as threads. By default
+            :func:`default_jobs`, which leaves no core idle; 0 runs them one by one in this process, with its threads.
         device: where the trials compute, such as ``cpu`` or ``cuda:0``.
         listen: called in this thread with every :class:`~torchstone.lab.run.Event`.
 
@@ -103,10 +103,24 @@ def run_study(
     return Run(study, scale, seed, records, verdict, time.monotonic() - started, driver.environment)
 
 
+def default_jobs(cores: int, trials: int) -> int:
+    """The largest divisor of ``cores`` that is at most ``trials``.
+
+    The bits of a trial may depend on its number of threads, so all jobs have the same; a divisor leaves no core idle.
+
+    >>> default_jobs(cores=8, trials=5)  # with two threads each; five jobs with one each would leave three cores idle
+    4
+    """
+    return max(jobs for jobs in range(1, cores + 1) if cores % jobs == 0 and jobs <= trials)
+
+
 def _prepare(
     study: Study, scale: str, out: Path, seed: int, jobs: int | None, device: str, listen: Callable[[Event], None]
 ) -> "_Driver":
     """Check what was asked for, and set the driver up."""
+    if not isinstance(study, Study):
+        name = getattr(study, "__name__", type(study).__name__)
+        raise TypeError(f"study must be an instance of a Study, such as {name}(), but it is {study!r}.")
     trials = planned_trials(study, scale, seed)
     jobs = _checked_jobs(jobs, study, len(trials))
     device = checked_device(device)
@@ -120,7 +134,7 @@ def _prepare(
 
 def _checked_jobs(jobs: int | None, study: Study, trials: int) -> int:
     if jobs is None:
-        jobs = min(available_cores(), trials)
+        jobs = default_jobs(available_cores(), trials)
     if not isinstance(jobs, int) or jobs < 0:
         raise ValueError(f"jobs must be how many trials run at once, 0 or more, but it is {jobs!r}.")
     if jobs and (type(study).__module__ == "__main__" or "<locals>" in type(study).__qualname__):
