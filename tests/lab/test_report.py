@@ -163,7 +163,7 @@ def test_the_page_is_written_where_it_is_said_to_be(
     tmp_path: Path, layers_study: Study, make_run: Callable[..., Run]
 ) -> None:
     run = make_run(layers_study, seed=4)
-    path = write_report(run, tmp_path)
+    path = write_report(run, str(tmp_path))
     assert path == report_path(tmp_path, "corresponding-layers", "laptop", 4)
     assert path.name == "corresponding-layers-laptop-seed4.html"
     assert path.read_text(encoding="utf-8") == render_report(run)

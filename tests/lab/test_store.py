@@ -108,6 +108,13 @@ def verdict(value: float) -> Verdict:
     return Verdict.of(*checks, sentence="It is ½.")
 
 
+@pytest.mark.parametrize("below", [".", "deeper/still"])
+def test_a_file_is_no_folder_for_records(tmp_path: Path, below: str) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(NotADirectoryError, match=r"folder must be a folder for records, but .*taken.* is a file or"):
+        Store(tmp_path / "taken" / below)
+
+
 def test_the_last_verdict(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.last_verdict("claim") is None

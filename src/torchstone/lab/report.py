@@ -77,7 +77,7 @@ def render_report(run: Run) -> str:
     )
 
 
-def write_report(run: Run, folder: Path) -> Path:
+def write_report(run: Run, folder: str | Path) -> Path:
     """Write the report of ``run`` below ``folder``, atomically.
 
     Args:
@@ -87,7 +87,7 @@ def write_report(run: Run, folder: Path) -> Path:
     Returns:
         The path of the page (see :func:`report_path`).
     """
-    path = report_path(folder, run.study.claim.name, run.scale, run.seed)
+    path = report_path(Path(folder), run.study.claim.name, run.scale, run.seed)
     write_text(path, render_report(run))
     return path
 

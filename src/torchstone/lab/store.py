@@ -91,6 +91,15 @@ class Artifacts(Mapping[str, Tensor]):
         return len(self._tensors)
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"folder must be a folder for records, but {folder} is a file or lies below one. Give another folder."
+        ) from error
+
+
 def artifact_path(folder: Path, sha256: str) -> Path:
     """Where the store below ``folder`` has the file of tensors with this SHA-256."""
     return folder / "artifacts" / sha256[:2] / f"{sha256}.safetensors"
@@ -107,6 +116,7 @@ class Store:
     Raises:
         NewerStoreError: a newer torchstone wrote it.
         DamagedFileError: ``store.sqlite`` is no SQLite file, or a damaged one.
+        NotADirectoryError: ``folder`` is a file, or lies below one.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -121,7 +131,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        _make(self.folder)
         self.file = self.folder / "store.sqlite"
         with self._connection() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
