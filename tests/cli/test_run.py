@@ -71,6 +71,42 @@ def test_a_failed_trial_is_told_and_the_exit_code_is_1(torchstone: Command) -> N
     assert "1 of 3 trials of 'toy-fails' failed" in answer.errors
 
 
+def drop_the_pen(records: object) -> None:
+    raise ArithmeticError("the pen is dry")
+
+
+def test_figures_that_fail_hide_no_verdict(torchstone: Command, toys: dict[str, Any]) -> None:
+    toys["toy-holds"].figures = drop_the_pen
+    answer = torchstone(*HOLDS)
+    assert answer.code == 1
+    assert answer.output.rstrip().endswith("✓ CONFIRMED  It is.")
+    assert answer.errors.splitlines()[-1] == (
+        "torchstone: The report could not be drawn (ArithmeticError: the pen is dry); the trials are on record in "
+        "torchstone-runs."
+    )
+    answer = torchstone(*HOLDS, "--json")
+    assert answer.code == 1
+    assert (answer.json["verdict"]["status"], answer.json["report"]) == ("confirmed", None)
+    del toys["toy-holds"].figures
+    again = torchstone(*HOLDS)
+    assert (again.code, again.errors.count("already on record")) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("trials", "complaint"),
+    [
+        ([], "torchstone: The study 'toy-holds' has no trials at the scale 'laptop'.\n"),
+        ([3], "torchstone: trials() of 'toy-holds' must give Trial objects, but one is 3.\n"),
+    ],
+)
+def test_a_fault_of_the_study_is_no_option(
+    torchstone: Command, toys: dict[str, Any], trials: list[Any], complaint: str
+) -> None:
+    toys["toy-holds"].trials = lambda scale: trials
+    answer = torchstone(*HOLDS)
+    assert (answer.code, answer.errors) == (2, complaint)
+
+
 def test_after_an_interrupt_the_same_command_goes_on(torchstone: Command, toys: dict[str, Any]) -> None:
     answer = torchstone("run", "toy-interrupted", "--jobs", "0")
     assert answer.code == 130

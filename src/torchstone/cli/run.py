@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from torchstone.lab import Study
     from torchstone.lab.run import Run as FinishedRun
 
-TRIAL_FAILED = 1
+FAILED = 1
 INTERRUPTED = 130
 JOBS = tyro.constructors.PrimitiveConstructorSpec[int | None](
     nargs=1,
     metavar="N",
     instance_from_str=lambda words: int(words[0]),
     is_instance=lambda value: value is None or isinstance(value, int),
-    str_from_instance=lambda value: ["one-per-core" if value is None else str(value)],
+    str_from_instance=lambda value: ["fill-the-cores" if value is None else str(value)],
 )
 
 
@@ -45,7 +45,6 @@ class Run:
 
     def run(self) -> int:
         """Run the claim and print the answer; returns the exit code."""
-        from torchstone.lab.report import write_report
         from torchstone.lab.runner import TrialsFailedError
 
         study = find_study(self.name)
@@ -55,12 +54,11 @@ class Run:
                 run = self.perform(study)
         except TrialsFailedError as error:
             print(f"torchstone: {error}", file=sys.stderr)
-            return TRIAL_FAILED
+            return FAILED
         except KeyboardInterrupt as interrupt:
             print(f"{interrupt or 'Interrupted.'} The same command goes on from there.", file=sys.stderr)
             return INTERRUPTED
-        self.print(run, write_report(run, self.out))
-        return 0
+        return self.answer(run)
 
     def check(self, study: "Study") -> None:
         """Refuse what cannot be run, before anything is."""
@@ -69,8 +67,17 @@ class Run:
 
         if self.jobs is not None and self.jobs < 0:
             raise UsageError(f"--jobs must be 0 (this process) or more, but it is {self.jobs}.")
+        if self.seed < 0:
+            raise UsageError(f"--seed must be the number of a block of seeds, 0 or more, but it is {self.seed}.")
+        if self.scale not in study.scales:
+            raise UsageError(
+                f"--scale must be one of {', '.join(study.scales)} for '{self.name}', but it is '{self.scale}'."
+            )
         try:
             planned_trials(study, self.scale, self.seed)
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from None
+        try:
             checked_device(self.device)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
@@ -86,19 +93,47 @@ class Run:
                 study, self.scale, out=self.out, seed=self.seed, jobs=self.jobs, device=self.device, listen=listen
             )
 
-    def print(self, run: "FinishedRun", report: Path) -> None:
-        """The answer, as a table or as JSON."""
-        from torchstone.cli.tables import checks_json, print_verdict
+    def answer(self, run: "FinishedRun") -> int:
+        """Print the verdict and write the report, in this order: figures that fail hide no verdict."""
+        if not self.json:
+            self.print_verdict(run)
+        report = self.report(run)
+        if self.json:
+            self.print_json(run, report)
+        elif report:
+            screen().print(f"Report: {report}", markup=False, soft_wrap=True)
+        return 0 if report else FAILED
+
+    def report(self, run: "FinishedRun") -> Path | None:
+        """Write the report; ``None``, and a sentence on stderr, when that fails."""
+        from torchstone.lab.report import write_report
+
+        try:
+            return write_report(run, self.out)
+        except Exception as error:  # whatever a study's figures do
+            sys.stdout.flush()
+            print(
+                f"torchstone: The report could not be drawn ({type(error).__name__}: {error}); the trials are on "
+                f"record in {self.out}.",
+                file=sys.stderr,
+            )
+            return None
+
+    def print_json(self, run: "FinishedRun", report: Path | None) -> None:
+        """The answer as JSON."""
+        from torchstone.cli.tables import checks_json
+
+        cost = {"trials": len(run.records), "seconds": run.seconds, "environment": dict(run.environment)}
+        answer = {"claim": self.name, "scale": run.scale, "seed": run.seed, "verdict": checks_json(run.verdict)}
+        print_json(answer | cost | {"report": str(report) if report else None})
+
+    def print_verdict(self, run: "FinishedRun") -> None:
+        """The answer as a table."""
+        from torchstone.cli.tables import print_verdict
         from torchstone.lab.report import NOT_JUDGED
 
-        if self.json:
-            cost = {"trials": len(run.records), "seconds": run.seconds, "environment": dict(run.environment)}
-            answer = {"claim": self.name, "scale": run.scale, "seed": run.seed, "verdict": checks_json(run.verdict)}
-            print_json(answer | cost | {"report": str(report)})
-            return
         console = screen()
         if run.verdict is None:
             console.print(NOT_JUDGED, soft_wrap=True)
         else:
             print_verdict(run.verdict, console)
-        console.print(f"Report: {report}", markup=False, soft_wrap=True)
