@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import torchstone as package
-from torchstone.cli.main import COMMANDS, main
+from torchstone.cli.main import BROKEN_PIPE, COMMANDS, main
 
 Command = Callable[..., Any]
 
@@ -69,6 +69,21 @@ def test_a_reader_who_goes_away_is_no_error() -> None:
         process.stdout = None
         _, errors = process.communicate("")
     assert errors == ""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_who_goes_away_from_either_stream_is_no_failed_trial(stream: str) -> None:
+    program = (
+        "import sys; from torchstone.cli import main; from torchstone.cli.common import screen; sys.stdin.read()\n"
+        f"main._run = lambda words: screen(errors={stream == 'stderr'}).print('words')\n"
+        "sys.exit(main.main([]))"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], text=True, **pipes) as process:
+        getattr(process, stream).close()
+        setattr(process, stream, None)
+        assert process.communicate("") in (("", None), (None, ""))
+    assert process.returncode == BROKEN_PIPE
 
 
 def test_main_reads_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,12 @@ def screen(*, errors: bool = False) -> "Console":
     """The console on stdout, or on stderr; tables keep their width where it is not a terminal."""
     from rich.console import Console
 
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich would exit with 1, which means here that a trial failed
+
     stream = sys.stderr if errors else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
+    return Screen(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def print_json(value: Any) -> None:

@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name (``sys.argv`` by default).
 
     Returns:
-        The exit code: 0 when it ran, whatever the verdict; 1 when a trial failed; 2 for what a user must mend; 130
-        after Ctrl-C.
+        The exit code: 0 when it ran, whatever the verdict; 1 when a trial or the report failed; 2 for what a user must
+        mend; 130 after Ctrl-C; 141 when nobody read on.
     """
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments))
@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `torchstone list | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `torchstone list 2>&1 | head`: nobody reads on
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return BROKEN_PIPE
 
 
