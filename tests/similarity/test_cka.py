@@ -35,7 +35,8 @@ def test_gram_form_is_feature_form(estimator: str, n: int, d1: int, d2: int, see
     shared = normal(n, 1, seed=seed)
     a, b = pair(normal(n, d1, seed=seed + 1) + shared, normal(n, d2, seed=seed + 2) + shared)
     by_features = cka_by_features(a, b, estimator)
-    torch.testing.assert_close(by_features, cka_by_grams(a, b, "linear", estimator, 0.4), rtol=0, atol=1e-12)
+    by_grams = cka_by_grams(*(side.centred @ side.centred.mT for side in (a, b)), estimator)
+    torch.testing.assert_close(by_features, by_grams, rtol=0, atol=1e-12)
 
 
 def test_biased_cka_is_the_cosine_of_centred_grams_and_the_rv_coefficient() -> None:
@@ -124,6 +125,19 @@ def test_the_biased_estimator_warns_of_its_chance_level() -> None:
         SimilarityWarning, match=f"100 and 10 features on 100 .* score about {chance_level(100, 100, 10):.3f}"
     ):
         cka(normal(100, 100), normal(100, 10), estimator="biased")
+
+
+def test_an_undefined_rbf_kernel_is_explained_once_and_truly() -> None:
+    x = torch.zeros(12, 2)
+    x[:3] = normal(3, 2)
+    with pytest.warns(SimilarityWarning) as caught:
+        assert cka(x, normal(12, 2), kernel="rbf").isnan()
+    assert [str(warning.message).partition(":")[0] for warning in caught] == [
+        "More than half the pairs of examples coincide in x"
+    ]
+    with pytest.warns(SimilarityWarning) as caught:
+        assert cka(x, torch.ones(12, 2), kernel="rbf").isnan()
+    assert "y is constant" in str(caught[-1].message)
 
 
 @pytest.mark.parametrize("d", [3, 30])

@@ -48,7 +48,8 @@ def cka(
 
     Returns:
         A 0-d tensor; computed in float64, delivered as float32 unless an input is float64 or a numpy array. It is nan,
-        with a :class:`SimilarityWarning`, where an input is constant or all its examples are equally alike.
+        with a :class:`SimilarityWarning`, where an input is constant, all its examples are equally alike, or more than
+        half of their pairs coincide (RBF kernel).
 
     Raises:
         ValueError: the inputs are not (n, d1) and (n, d2), are not finite, or n < 4 (debiased).
@@ -68,7 +69,9 @@ def cka(
         warn_of_bias(a.n, a.d, b.d)
     if kernel == "linear" and features_are_cheaper(a.n, a.d, b.d):
         return defined(cka_by_features(a, b, estimator), a, b)
-    return defined(cka_by_grams(a, b, kernel, estimator, bandwidth), a, b)
+    k, l = (gram_of(side, kernel, bandwidth) for side in (a, b))  # noqa: E741
+    no_kernel = bool(k.isnan().any() or l.isnan().any())  # of which rbf_gram has warned
+    return defined(cka_by_grams(k, l, estimator), a, b, explained=no_kernel)
 
 
 def chance_level(n: int, d1: int, d2: int) -> float:
@@ -121,9 +124,9 @@ def cka_by_features(a: Representation, b: Representation, estimator: str) -> Ten
     )
 
 
-def cka_by_grams(a: Representation, b: Representation, kernel: Kernel, estimator: str, bandwidth: float) -> Tensor:
-    """CKA from (n, n) Gram matrices."""
-    k, l = (centred_unit(gram_of(side, kernel, bandwidth), estimator) for side in (a, b))  # noqa: E741
+def cka_by_grams(gram_x: Float[Tensor, "n n"], gram_y: Float[Tensor, "n n"], estimator: str) -> Tensor:
+    """CKA from Gram matrices."""
+    k, l = (centred_unit(gram, estimator) for gram in (gram_x, gram_y))  # noqa: E741
     return ratio(*(gram_hsic(p, q, estimator) for p, q in ((k, l), (k, k), (l, l))))
 
 

@@ -45,7 +45,8 @@ layers of B, on the same examples.</p>
 {{ pictures[metric] | safe }}
 <figcaption>Rows: layers of {{ comparison.model_a }} (A), from the bottom up. Columns: layers of
 {{ comparison.model_b }} (B). Light is alike
-{%- if undefined[metric] %}; grey is undefined, since a layer is constant{% endif %}.</figcaption>
+{%- if undefined[metric] %}; grey is undefined: a layer is constant, most of its examples coincide, or all are equally
+alike{% endif %}.</figcaption>
 </figure>
 <div class="scroll">
 <table>

@@ -110,13 +110,16 @@ def deliver(value: Tensor, a: Representation, b: Representation) -> Tensor:
     return value.to(torch.promote_types(a.dtype, b.dtype))
 
 
-def defined(value: Tensor, a: Representation, b: Representation) -> Tensor:
-    """``value`` as :func:`deliver` gives it; where it is undefined, nan and a warning that says why."""
+def defined(value: Tensor, a: Representation, b: Representation, *, explained: bool = False) -> Tensor:
+    """``value`` as :func:`deliver` gives it; where it is undefined, nan and a warning that says why.
+
+    ``explained``: unless an input is constant, a warning has already said why.
+    """
     if a.constant or b.constant:
         a.warn_if_constant()
         b.warn_if_constant()
         value = value * torch.nan
-    elif value.isnan():
+    elif value.isnan() and not explained:
         warn(f"All examples of {a.name} or of {b.name} are equally alike: the similarity is undefined (nan).")
     return deliver(value, a, b)
 
