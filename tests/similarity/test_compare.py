@@ -18,6 +18,7 @@ from torchstone.similarity import (
     extract,
     hsic,
     linear_regression,
+    match_layers,
 )
 
 
@@ -130,6 +131,30 @@ def test_a_constant_layer_is_nan_and_named(mlp, vectors):
     assert "Layer '0' of Sequential" in str(warned[0].message)
     assert result.matrix().isnan().all()
     assert result.best_match() == [None]
+
+
+def test_a_layer_is_named_once_whatever_the_metrics_and_pairs(mlp, vectors):
+    dead = mlp(0)
+    with torch.no_grad():
+        dead[0].weight.zero_()
+    metrics = ["cka", "hsic", "cka_rbf", "cka_rbf:0.8", "procrustes"]
+    with pytest.warns(SimilarityWarning) as warned:
+        compare_models(dead, mlp(1), vectors(), ["0"], metrics=metrics)
+    assert len(warned) == 1
+    with pytest.warns(SimilarityWarning) as warned:
+        match_layers([dead, mlp(1), mlp(2)], vectors(), layers=["0", "2"])
+    assert [str(warning.message)[:9] for warning in warned] == ["Layer '0'", "Layer '2'"]
+
+
+def test_coinciding_examples_leave_the_rbf_kernels_undefined_and_are_named_once(mlp, vectors):
+    x = torch.zeros(20, 6)
+    x[:4] = vectors(4)
+    with pytest.warns(SimilarityWarning, match="rbf:0.4 and rbf:0.8 kernel is undefined") as warned:
+        result = compare_models(mlp(0), mlp(1), x, ["0"], ["0"], metrics=["cka", "cka_rbf", "cka_rbf:0.8"])
+    assert len(warned) == 2  # a layer of each model
+    assert result.matrix("cka").isfinite().all()
+    assert result.matrix("cka_rbf").isnan().all()
+    assert "most of its examples coincide" in result.to_html()
 
 
 @pytest.mark.parametrize("metric", ["cka", "procrustes"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, TypeAlias
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from torchstone.similarity.batches import batches, count, forward
 from torchstone.similarity.capture import Layers, Select, capture
 from torchstone.similarity.comparison import Comparison
-from torchstone.similarity.factors import factor
-from torchstone.similarity.indexes import indexes
+from torchstone.similarity.factors import Factors, factor
+from torchstone.similarity.indexes import tables
 from torchstone.similarity.inputs import warn
 from torchstone.similarity.metrics import find_metric
 from torchstone.similarity.reductions import Reduce
@@ -141,7 +142,10 @@ def compare_pairs(
             _take(views, pairs, kernels, tally)
     _settle(tally, keep=keep)
     others = [metric for metric in metrics if streamed_kernel(metric) is None]
-    whole = _gathered(views, pairs, others, allow_degenerate=allow_degenerate)
+    factors = {view: _factors(view, keep_basis="pwcca" in others) for view in dict.fromkeys(views)} if others else {}
+    for view in dict.fromkeys(views):
+        _warn_of_nothing(view, _own(views, view, tally), factors.get(view, {}), tally.n)
+    whole = _gathered(views, pairs, others, factors, allow_degenerate=allow_degenerate)
     return {pair: _comparison(views, pair, metrics, whole, tally, reduce) for pair in pairs}
 
 
@@ -222,21 +226,26 @@ def _reduce(tally: _Tally, *, keep: bool) -> None:
     tally.n, tally.batches, tally.skipped = counts.tolist()
 
 
+def _factors(view: View, *, keep_basis: bool) -> dict[str, Factors]:
+    """The decomposed features of a model's layers, as messages call them."""
+    layers = zip(view.names, view.matrices(), strict=True)
+    return {view.label(name): factor(x, keep_basis=keep_basis) for name, x in layers}
+
+
 def _gathered(
-    views: Sequence[View], pairs: Sequence[Pair], metrics: Sequence[str], *, allow_degenerate: bool
+    views: Sequence[View],
+    pairs: Sequence[Pair],
+    metrics: Sequence[str],
+    factors: Mapping[View, Mapping[str, Factors]],
+    *,
+    allow_degenerate: bool,
 ) -> dict[Pair, dict[str, Tensor]]:
     """The metrics that look at all examples at once."""
     if not metrics:
         return {}
-    basis = "pwcca" in metrics
-    factors = {
-        view: {
-            view.label(name): factor(x, keep_basis=basis) for name, x in zip(view.names, view.matrices(), strict=True)
-        }
-        for view in dict.fromkeys(views)
-    }
+    wanted = {metric: find_metric(metric) for metric in metrics}
     sides = {pair: [factors[views[side]] for side in pair] for pair in pairs}
-    return {pair: indexes(metrics, *sides[pair], allow_degenerate=allow_degenerate) for pair in pairs}
+    return {pair: tables(wanted, *sides[pair], allow_degenerate=allow_degenerate) for pair in pairs}
 
 
 def _comparison(
@@ -255,8 +264,6 @@ def _comparison(
             values[metric] = whole[pair][metric].double()
             continue
         sums = tally.sums[pair, kernel]
-        _warn_of_nothing(a, sums.own_a, kernel, tally.n)
-        _warn_of_nothing(b, sums.own_b, kernel, tally.n)
         values[metric], left_out = (_statistic(metric, part) for part in (sums.pooled(), sums.leave_one_out()))
         if len(left_out) > 1:
             bounds = (-1.0, 1.0) if find_metric(metric).normalized else (-torch.inf, torch.inf)
@@ -281,12 +288,25 @@ def _statistic(metric: str, sums: HsicSums) -> Tensor:
     return sums.hsic() if metric == "hsic" else sums.cka()
 
 
-def _warn_of_nothing(view: View, own: Tensor, kernel: str, n: int) -> None:
-    """Say which layers have no similarity to anything."""
-    for name, square in zip(view.names, own.sum(0).tolist(), strict=True):
-        if square == 0:
+def _own(views: Sequence[View], view: View, tally: _Tally) -> dict[str, list[float]]:
+    """For each kernel the sums of a model's layers with themselves, from any of the pairs that it is in."""
+    own: dict[str, list[float]] = {}
+    for (pair, kernel), sums in tally.sums.items():
+        for side, squares in zip(pair, (sums.own_a, sums.own_b), strict=True):
+            if views[side] is view:
+                own[kernel] = squares.sum(0).tolist()
+    return own
+
+
+def _warn_of_nothing(view: View, own: Mapping[str, list[float]], factors: Mapping[str, Factors], n: int) -> None:
+    """Say, once for each layer, that it has no similarity to anything."""
+    for place, name in enumerate(view.names):
+        label = view.label(name)
+        undefined = [kernel for kernel, squares in own.items() if isnan(squares[place])]
+        if any(squares[place] == 0 for squares in own.values()) or (label in factors and not factors[label].rank):
+            warn(f"{label} is constant on these {n} examples: its similarity to anything is undefined (nan).")
+        elif undefined:
             warn(
-                f"{view.label(name)} is constant on these {n} examples: its similarity to anything is undefined (nan)."
+                f"{label}: more than half the pairs of examples in a batch coincide up to rounding, so its "
+                f"{' and '.join(undefined)} kernel is undefined (nan)."
             )
-        elif square != square:
-            warn(f"{view.label(name)}: half the pairs of examples coincide up to rounding: its {kernel} kernel is nan.")

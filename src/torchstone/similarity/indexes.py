@@ -61,6 +61,22 @@ def indexes(
         raise TypeError(f"metrics must be a sequence of names such as ['cka'], got {metrics!r}.")
     wanted = {name: find_metric(name) for name in metrics}
     x, y = _named(a, "a"), _named(b, "b")
+    for name, layer in (*x.items(), *y.items()):
+        if not layer.rank:
+            warn(f"{name} is constant on these {layer.n} examples: its similarity to anything is undefined (nan).")
+    return tables(wanted, x, y, threshold=threshold, criterion=criterion, allow_degenerate=allow_degenerate)
+
+
+def tables(
+    wanted: Mapping[str, Metric],
+    x: Named,
+    y: Named,
+    *,
+    threshold: float = 0.99,
+    criterion: str = "variance",
+    allow_degenerate: bool = False,
+) -> dict[str, Float[Tensor, "la lb"]]:
+    """As :func:`indexes`, of layers with names; that some are constant is the caller's to say."""
     _check(wanted.values(), x, y)
     kept_x, kept_y = ({key: leading(layer, threshold, criterion) for key, layer in side.items()} for side in (x, y))
     if not allow_degenerate:
@@ -138,8 +154,6 @@ def _check(metrics: Iterable[Metric], a: Named, b: Named) -> None:
         check_estimator(counts[0], str(estimator))
     if any(metric.name == "cka_biased" for metric in metrics):
         warn_of_bias(counts[0], *(max(layer.d for layer in side.values()) for side in (a, b)))
-    for name in [name for name, layer in (*a.items(), *b.items()) if not layer.rank]:
-        warn(f"{name} is constant on these {counts[0]} examples: its similarity to anything is undefined (nan).")
 
 
 def _refuse_degenerate(metric: Metric, a: Named, b: Named) -> None:
