@@ -63,6 +63,22 @@ def test_a_large_mean_in_float32_does_no_harm() -> None:
     torch.testing.assert_close(hsic(moved, y).double(), hsic(moved.double() - 1e4, y.double()), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("d", [3, 30])
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_no_float32_is_too_large_or_small(scale: float, d: int) -> None:
+    x, y = normal(12, d).float(), normal(12, d, seed=1).float()
+    large = hsic(scale * x, scale * y)
+    assert large.dtype == torch.float64
+    torch.testing.assert_close(large / (scale**2) / (scale**2), hsic(x, y), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("d", [3, 30])
+def test_an_overflow_is_refused(d: int) -> None:
+    x = normal(12, d) * 1e100
+    with pytest.raises(ValueError, match="HSIC of x and y overflows in float64"):
+        hsic(x, x)
+
+
 def test_constant_input_has_no_covariance() -> None:
     for kernel in ("linear", "rbf"):
         assert hsic(torch.full((6, 3), 5.0), normal(6, 2).float(), kernel=kernel) == 0  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from torchstone.similarity.factors import Factors
-from torchstone.similarity.inputs import Array, deliver, one_of, pair
+from torchstone.similarity.inputs import Array, one_of, pair
 from torchstone.similarity.kernels import Kernel, gram_of
 
 Estimator = Literal["debiased", "biased"]
@@ -37,14 +37,16 @@ def hsic(
         bandwidth: of the RBF kernel, as a fraction of the median distance.
 
     Returns:
-        A 0-d tensor; 0 where an input is constant.
+        A 0-d float64 tensor, whatever the inputs: linear HSIC goes with the fourth power of the features, for which
+        float32 is too narrow. 0 where an input is constant.
 
     Raises:
-        ValueError: the inputs are not (n, d1) and (n, d2), are not finite, or n < 4 (debiased).
+        ValueError: the inputs are not (n, d1) and (n, d2), are not finite, or n < 4 (debiased); they are so large that
+            the result overflows in float64.
 
     >>> x = torch.tensor([[1.0], [2.0], [3.0], [6.0]])
     >>> hsic(x, x, estimator="biased")  # the squared variance
-    tensor(21.7778)
+    tensor(21.7778, dtype=torch.float64)
 
     Paper: Song, Smola, Gretton, Borgwardt, Bedo 2007, arXiv:0704.2668, HSIC_1 (debiased); Gretton, Bousquet, Smola,
         Schölkopf 2005 (biased).
@@ -53,9 +55,10 @@ def hsic(
     a, b = pair(x, y)
     check_estimator(a.n, estimator)
     if kernel == "linear" and 2 * a.d * b.d <= a.n * (a.d + b.d):
-        return deliver(feature_hsic(a.centred, b.centred, estimator), a, b)
+        return _representable(feature_hsic(a.centred, b.centred, estimator))
     k, l = (centering(gram_of(side, kernel, bandwidth), estimator) for side in (a, b))  # noqa: E741
-    return deliver(gram_hsic(k, l, estimator), a, b)
+    value = gram_hsic(k, l, estimator)
+    return value if kernel == "rbf" else _representable(value)
 
 
 def center(gram: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n n"]:
@@ -182,6 +185,12 @@ def check_estimator(n: int, estimator: str) -> None:
             f"There are {n} examples: the debiased estimator needs at least 4. "
             "Give more examples, or estimator='biased'."
         )
+
+
+def _representable(value: Tensor) -> Tensor:
+    if not value.isfinite():
+        raise ValueError("HSIC of x and y overflows in float64, about 1e308: divide the larger of them by a constant.")
+    return value
 
 
 def _square(gram: Tensor, at_least: int) -> Tensor:
