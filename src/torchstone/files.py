@@ -11,11 +11,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from safetensors import SafetensorError
-from safetensors.torch import load as _parse
-from safetensors.torch import save as _serialise
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -84,7 +83,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_tensors(target: Path, tensors: Mapping[str, Tensor]) -> str:
+def write_tensors(target: Path, tensors: "Mapping[str, Tensor]") -> str:
     """Write named tensors to ``target`` as safetensors, atomically; returns the SHA-256 of the file.
 
     Tensors that share memory are written by value, and come back apart.
@@ -92,8 +91,10 @@ def write_tensors(target: Path, tensors: Mapping[str, Tensor]) -> str:
     Raises:
         TypeError: safetensors knows no such type of numbers (complex128, say); nothing was written.
     """
+    from safetensors.torch import save
+
     try:
-        content = _serialise(_apart(tensors))
+        content = save(_apart(tensors))
     except KeyError as error:
         raise TypeError(
             f"A safetensors file cannot hold tensors of the type {error.args[0]}. Convert them first: a complex tensor "
@@ -103,7 +104,7 @@ def write_tensors(target: Path, tensors: Mapping[str, Tensor]) -> str:
     return sha256(content)
 
 
-def read_tensors(source: Path, expected_sha256: str | None = None) -> dict[str, Tensor]:
+def read_tensors(source: Path, expected_sha256: str | None = None) -> "dict[str, Tensor]":
     """Read named tensors from a safetensors file.
 
     Args:
@@ -113,13 +114,16 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> dict[str, 
     Raises:
         DamagedFileError: the file is not the one that was written, or no safetensors file.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     content = source.read_bytes()
     if expected_sha256 is not None and sha256(content) != expected_sha256:
         raise DamagedFileError(
             f"{source} is damaged: its SHA-256 is not the one recorded when it was written. Delete it and run again."
         )
     try:
-        tensors: dict[str, Tensor] = _parse(content)
+        tensors: dict[str, Tensor] = load(content)
     except SafetensorError as error:
         raise DamagedFileError(f"{source} is not a whole safetensors file ({error}).") from error
     return tensors
@@ -136,7 +140,7 @@ def remove_temporaries(folder: Path) -> int:
     return len(orphans)
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _apart(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     """The tensors on the CPU, each in memory of its own."""
     apart: dict[int, Tensor] = {}  # by the address of the memory
     named = {}

@@ -1,15 +1,23 @@
-"""The laboratory: claims, studies, trials, records, verdicts, reports. It knows no particular method."""
+"""The laboratory: claims, studies, trials, records, verdicts, reports. It knows no particular method.
+
+To read what is on record needs no torch; what runs trials is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from torchstone.lab.claim import Claim, Paper
 from torchstone.lab.discover import StudyWarning, UnknownStudyError, discover, find
 from torchstone.lab.report import render_report, write_report
 from torchstone.lab.run import Event, Run
-from torchstone.lab.runner import RunInterrupted, TrialsFailedError, run_study
 from torchstone.lab.statistics import jackknife, mean_interval, paired_difference
 from torchstone.lab.store import NewerStoreError, Store
 from torchstone.lab.study import Context, Figure, Outcome, Record, Study, Trial, Unavailable
 from torchstone.lab.verdict import Check, Estimate, Status, Verdict
 from torchstone.lab.version import code_version
+
+if TYPE_CHECKING:
+    from torchstone.lab.runner import RunInterrupted, TrialsFailedError, run_study
 
 __all__ = [
     "Check",
@@ -43,3 +51,10 @@ __all__ = [
     "run_study",
     "write_report",
 ]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return getattr(import_module("torchstone.lab.runner"), name)
+        raise AttributeError(f"module 'torchstone.lab' has no attribute '{name}'.")

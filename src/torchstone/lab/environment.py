@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy
-import torch
-
 import torchstone
 
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -27,6 +24,8 @@ def checked_device(device: str) -> str:
     Raises:
         ValueError: nothing can be computed on it here.
     """
+    import torch
+
     try:
         tensor = torch.zeros(1, device=torch.device(device))
         tensor.item()
@@ -51,6 +50,9 @@ def describe_environment(*, device: str, jobs: int, threads: int) -> Mapping[str
         jobs: how many trials run at once; 0 means in the caller's own process.
         threads: threads of each of them.
     """
+    import numpy
+    import torch
+
     return {
         "date": now(),
         "torchstone": torchstone.__version__,
@@ -108,6 +110,8 @@ def _processor() -> str:
 
 
 def _device_name(device: str) -> str:
+    import torch
+
     if torch.device(device).type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return device

@@ -7,15 +7,16 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchstone.files import DamagedFileError, read_tensors
 from torchstone.lab.encoding import decode_metrics, decode_verdict, digest, encode_metrics, encode_verdict, to_json
 from torchstone.lab.environment import now
 from torchstone.lab.study import Record, Trial
 from torchstone.lab.verdict import Verdict
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -69,19 +70,26 @@ class LastVerdict(NamedTuple):
     when: str
 
 
-class Artifacts(Mapping[str, Tensor]):
+class Origin(NamedTuple):
+    """What a record was computed with (versions, threads, processor, by name), and when it was finished (ISO, UTC)."""
+
+    environment: Mapping[str, str]
+    finished: str
+
+
+class Artifacts(Mapping[str, "Tensor"]):
     """The tensors of a record, read when first asked for and checked against their SHA-256."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         self.path, self.sha256 = path, sha256
 
     @cached_property
-    def _tensors(self) -> dict[str, Tensor]:
+    def _tensors(self) -> "dict[str, Tensor]":
         if not self.path.exists():
             raise DamagedFileError(f"{self.path} is missing: the tensors of a trial are gone. Run again to make them.")
         return read_tensors(self.path, self.sha256)
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> "Tensor":
         return self._tensors[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -186,6 +194,21 @@ class Store:
             trial = Trial(key[2], key[4], json.loads(config))
             found[Key(*key)] = Record(trial, decode_metrics(metrics), tensors, seconds)
         return found
+
+    def studies(self) -> list[tuple[str, str]]:
+        """Each study on record with each of its scales, in alphabetical order."""
+        with self._connection() as connection:
+            return connection.execute("SELECT DISTINCT study, scale FROM trials ORDER BY study, scale").fetchall()
+
+    def origins(self, study: str, scale: str) -> dict[Key, Origin]:
+        """Where each record of a study at a scale comes from, the oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT study, scale, arm, config_hash, seed, code_version, device, environment, finished "
+                "FROM trials WHERE study = ? AND scale = ? ORDER BY rowid",
+                (study, scale),
+            ).fetchall()
+        return {Key(*key): Origin(json.loads(environment), finished) for *key, environment, finished in rows}
 
     def forget_incomplete(self, study: str, scale: str) -> None:
         """Remove the records of a study at a scale whose file of tensors is gone, so that their trials run again."""

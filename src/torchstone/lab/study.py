@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torchstone.lab.claim import Claim
 from torchstone.lab.verdict import Verdict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -34,7 +35,7 @@ class Context:
         progress: called with the fraction done in [0, 1] and a short note.
     """
 
-    device: torch.device
+    device: "torch.device"
     scratch: Path
     progress: Callable[[float, str], None] = lambda fraction, note: None
 
@@ -44,7 +45,7 @@ class Outcome:
     """What a trial found: metrics (numbers) and artifacts (tensors)."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
-    artifacts: Mapping[str, Tensor] = field(default_factory=dict)
+    artifacts: "Mapping[str, Tensor]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Record:
 
     trial: Trial
     metrics: Mapping[str, float]
-    artifacts: Mapping[str, Tensor]
+    artifacts: "Mapping[str, Tensor]"
     seconds: float
 
 
