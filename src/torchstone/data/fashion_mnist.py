@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from torchstone.data.cache import cache_folder
+from torchstone.cache import cache_folder
 from torchstone.data.download import download as fetch
 from torchstone.data.idx import parse_idx, read_content
 from torchstone.data.image_set import ImageSet

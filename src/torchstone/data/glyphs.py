@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from torchstone.data.cache import cache_folder
+from torchstone.cache import cache_folder
 from torchstone.data.image_set import ImageSet, Index, positions
 from torchstone.files import DamagedFileError, read_tensors, sha256, write_tensors
 

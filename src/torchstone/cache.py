@@ -1,4 +1,4 @@
-"""Where downloaded and rendered data are kept between runs."""
+"""Where downloaded and rendered data, and what is known of the claims, are kept between runs."""
 
 import os
 from pathlib import Path
