@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 
 from torchstone.cli.common import UsageError
 from torchstone.cli.compare import Compare, build, load_weights
@@ -145,6 +145,41 @@ def test_weights_that_do_not_fit_are_listed(folder):
     save_file({**model.state_dict(), "1.weight": torch.ones(4)}, "wrong.safetensors")
     with pytest.raises(UsageError, match=r"'1.weight' is \(4,\) in the file, \(3,\) in the model"):
         load_weights(model, Path("wrong.safetensors"), "here:make")
+
+
+class Tied(torch.nn.Module):
+    """A language model's habit: the output weights are those of the embedding, here also in part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = torch.nn.Embedding(7, 3), torch.nn.Linear(3, 7, bias=False)
+        self.out.weight = self.embed.weight
+        self.register_buffer("first", self.embed.weight.detach()[:2])
+        self.free = torch.nn.Parameter(torch.zeros(3))
+
+
+def test_of_tied_weights_the_file_needs_one(tmp_path):
+    path = tmp_path / "tied.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        saved, model = Tied(), Tied()
+    save_model(saved, str(path))
+    load_weights(model, path, "here:make")
+    for name, tensor in saved.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+    model.out.weight = torch.nn.Parameter(torch.zeros(7, 3))  # tied no more, so the file lacks it
+    with pytest.raises(UsageError, match=r"missing (embed\.weight, first|out\.weight); unexpected nothing"):
+        load_weights(model, path, "here:make")
+
+
+@pytest.mark.parametrize("held", ["first", "every_other"])
+def test_a_part_of_the_memory_does_not_stand_for_the_rest(tmp_path, held):
+    model = torch.nn.Module()
+    model.whole = torch.nn.Parameter(torch.zeros(6))
+    model.register_buffer(held, model.whole.detach()[:3] if held == "first" else model.whole.detach()[::2])
+    path = tmp_path / "part.safetensors"
+    save_file({held: torch.ones(3)}, path)
+    with pytest.raises(UsageError, match="missing whole"):
+        load_weights(model, path, "here:make")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")

@@ -150,7 +150,7 @@ def build(spec: str) -> "nn.Module":
 
 
 def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
-    """Fill ``model`` from a safetensors file.
+    """Fill ``model`` from a safetensors file; of tied tensors, which share memory, the file may hold one only.
 
     Raises:
         UsageError: the file is missing, is not safetensors, or does not fit the model.
@@ -169,7 +169,9 @@ def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
             "`from safetensors.torch import save_file; save_file(model.state_dict(), 'a.safetensors')`."
         ) from error
     expected = model.state_dict()
-    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    absent, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    held = [tensor for name, tensor in expected.items() if name in tensors]
+    missing = [name for name in absent if not any(_fills(tensor, expected[name]) for tensor in held)]
     if missing or unexpected:
         raise UsageError(
             f"{path} does not fit the model of '{spec}': missing {_listed(missing)}; unexpected {_listed(unexpected)}."
@@ -178,7 +180,22 @@ def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
         if tensor.shape != expected[name].shape:
             shapes = f"{tuple(tensor.shape)} in the file, {tuple(expected[name].shape)} in the model"
             raise UsageError(f"{path} does not fit the model of '{spec}': '{name}' is {shapes}.")
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=False)  # all that is absent is tied to what is there
+
+
+def _fills(whole: "Tensor", part: "Tensor") -> bool:
+    """Whether writing all of ``whole`` writes all of ``part``, since that lies in the same memory."""
+    start, end = _span(whole)
+    first, last = _span(part)
+    dense = end - start == whole.numel() * whole.element_size()
+    return dense and start <= first < last <= end
+
+
+def _span(tensor: "Tensor") -> tuple[int, int]:
+    """The addresses where a tensor begins and ends."""
+    steps = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    start = tensor.data_ptr()
+    return start, start + (steps + 1) * tensor.element_size()
 
 
 @contextmanager
