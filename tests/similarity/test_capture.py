@@ -216,6 +216,44 @@ def test_reductions_of_maps_and_tokens(vectors):
     assert layer_gives(torch.zeros(5)).shape == (5, 1)
 
 
+class Reader(nn.Module):
+    """Embedded tokens, and a layer on each."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.embed, self.layer = nn.Identity(), mlp[0]
+
+    def forward(self, tokens):
+        return self.layer(self.embed(tokens))
+
+
+def test_a_callable_leaves_padding_out_by_the_mask_of_the_batch(mlp, vectors):
+    lengths = [(3, 5, 1, 4), (2, 2, 6, 6)]  # 13 and 16 tokens
+    tokens = vectors(48).view(2, 4, 6, 6)
+    masks = torch.tensor([[[i < length for i in range(6)] for length in part] for part in lengths])
+    batch: dict[str, torch.Tensor] = {}
+
+    def loader():
+        for part, mask in zip(tokens, masks, strict=True):
+            batch.update(tokens=part, mask=mask)
+            yield batch
+
+    def real(output):
+        return output[batch["mask"]]
+
+    a, b = Reader(mlp(0)), Reader(mlp(1))
+    found = extract(a, loader(), reduce=real)
+    assert torch.equal(found["embed"], tokens[masks])
+    with torch.no_grad():
+        assert torch.allclose(found["layer"], a(tokens[masks]))
+    result = compare_models(a, b, loader(), metrics=["cka", "procrustes"], reduce=real)
+    assert (result.n, result.batches) == (29, 2)
+    rows = [tokens[i][masks[i]] for i in range(2)]  # the same tokens, as examples of their own
+    expected = compare_models(a, b, rows, metrics=["cka", "procrustes"])
+    for metric in result.metrics:
+        assert torch.allclose(result.matrix(metric), expected.matrix(metric), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("shape", "reduce", "message"),
     [

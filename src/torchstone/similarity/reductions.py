@@ -28,6 +28,10 @@ def reduction(reduce: Reduce) -> Callable[[Tensor], Tensor]:
     the tensor tells them apart, so ``mean``, ``cls`` and ``tokens`` read it as tokens, ``gap`` and ``spatial`` as a
     map.
 
+    Under ``"tokens"`` padding counts as examples too. A callable leaves it out by the mask (n, t) of the present batch,
+    here of the ``batch`` that the generator given as ``loader`` yielded last:
+    ``reduce=lambda tokens: tokens[batch["mask"]]``. Several models then need the same tokens in the same order.
+
     Raises:
         ValueError: the name is none of these.
         TypeError: ``reduce`` is no string, integer or callable.
