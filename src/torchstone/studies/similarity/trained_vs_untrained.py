@@ -69,7 +69,7 @@ class TrainedVsUntrained(Study):
     )
     scales = {  # noqa: RUF012
         "smoke": Size("glyphs", 20, 2, 0.25, 3, 16),
-        "laptop": Size("glyphs", 300, 4, 1.0, 400, 128),
+        "laptop": Size("glyphs", 300, 4, 1.0, 600, 64),
         "paper": Size("cifar10", 10, 10, 1.0, 12_000, 128),
     }
 
