@@ -26,12 +26,14 @@ class Answer(NamedTuple):
 
 
 @pytest.fixture
-def toys(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def toys(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The toy claims by name, in the place of those of torchstone."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    module = import_module("toy_claims")
-    studies = {study.claim.name: study() for study in (module.Fails, module.Holds, module.Interrupted)}
-    monkeypatch.setattr(import_module("torchstone.lab.discover"), "discover", lambda: dict(studies))
+    toys = import_module("toy_claims")
+    studies = {study.claim.name: study() for study in (toys.Fails, toys.Holds, toys.Interrupted)}
+    monkeypatch.setenv("TORCHSTONE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    for module in ("discover", "catalogue"):
+        monkeypatch.setattr(import_module(f"torchstone.lab.{module}"), "discover", lambda: dict(studies))
     return studies
 
 

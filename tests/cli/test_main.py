@@ -40,7 +40,7 @@ def test_an_interrupt_anywhere_is_one_line(torchstone: Command, monkeypatch: pyt
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_module("torchstone.lab.discover"), "discover", interrupted)
+    monkeypatch.setattr(import_module("torchstone.lab.catalogue"), "discover", interrupted)
     answer = torchstone("list")
     assert (answer.code, answer.errors) == (130, "Interrupted.\n")
 

@@ -10,7 +10,7 @@ from torchstone.cli.common import OUT, mendable, print_json, screen
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from torchstone.lab import Study
+    from torchstone.lab.catalogue import Entry
     from torchstone.lab.store import LastVerdict
 
 
@@ -25,9 +25,9 @@ class List:
 
     def run(self) -> int:
         """Print the list; returns the exit code."""
-        from torchstone.lab.discover import discover
+        from torchstone.lab.catalogue import catalogue
 
-        rows = [row_of(study, self.out) for study in discover().values()]
+        rows = [row_of(entry, self.out) for entry in catalogue()]
         console = screen()
         if self.json:
             print_json([asdict(row) for row in rows])
@@ -56,11 +56,12 @@ class Row:
         return f"{self.verdict['status']} ({self.verdict['scale']})" if self.verdict else "not run yet"
 
 
-def row_of(study: "Study", out: Path) -> Row:
-    """What the list says about ``study``."""
-    last = last_verdict(out, study.claim.name)
+def row_of(entry: "Entry", out: Path) -> Row:
+    """What the list says about a claim."""
+    claim = entry.claim
+    last = last_verdict(out, claim.name)
     verdict = last and {"status": last.verdict.status.value, "scale": last.scale, "when": last.when}
-    return Row(study.claim.name, study.claim.sentence, study.claim.paper.cite, list(study.scales), verdict)
+    return Row(claim.name, claim.sentence, claim.paper.cite, list(entry.scales), verdict)
 
 
 def last_verdict(out: Path, name: str, scale: str | None = None) -> "LastVerdict | None":
