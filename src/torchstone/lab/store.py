@@ -77,13 +77,6 @@ class Origin(NamedTuple):
     finished: str
 
 
-class Origin(NamedTuple):
-    """What a record was computed with (versions, threads, processor, by name), and when it was finished (ISO, UTC)."""
-
-    environment: Mapping[str, str]
-    finished: str
-
-
 class Artifacts(Mapping[str, "Tensor"]):
     """The tensors of a record, read when first asked for and checked against their SHA-256."""
 
@@ -201,21 +194,6 @@ class Store:
             trial = Trial(key[2], key[4], json.loads(config))
             found[Key(*key)] = Record(trial, decode_metrics(metrics), tensors, seconds)
         return found
-
-    def studies(self) -> list[tuple[str, str]]:
-        """Each study on record with each of its scales, in alphabetical order."""
-        with self._connection() as connection:
-            return connection.execute("SELECT DISTINCT study, scale FROM trials ORDER BY study, scale").fetchall()
-
-    def origins(self, study: str, scale: str) -> dict[Key, Origin]:
-        """Where each record of a study at a scale comes from, the oldest first."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT study, scale, arm, config_hash, seed, code_version, device, environment, finished "
-                "FROM trials WHERE study = ? AND scale = ? ORDER BY rowid",
-                (study, scale),
-            ).fetchall()
-        return {Key(*key): Origin(json.loads(environment), finished) for *key, environment, finished in rows}
 
     def studies(self) -> list[tuple[str, str]]:
         """Each study on record with each of its scales, in alphabetical order."""
