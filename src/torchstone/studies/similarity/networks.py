@@ -32,10 +32,17 @@ class Pictures:
 
 
 def glyph_pictures(classes: int) -> Pictures:
-    """Random characters in ten typefaces, and the same characters in two others."""
+    """Random characters in ten typefaces, and the same characters in two others, which draw them differently.
+
+    The slanted or bold faces of a family share many symbols with its upright one. A character of which a held-out
+    picture is also among the training pictures is left out.
+    """
     letters = glyphs()
-    chosen = torch.randperm(len(letters.classes), generator=torch.Generator().manual_seed(0))[:classes]
     seen = [face for face in range(len(letters.faces)) if face not in HELD_OUT_FACES]
+    drawings = letters.images.flatten(2)  # (characters, faces, pixels)
+    repeated = [(drawings[:, [face]] == drawings[:, seen]).all(2).any(1) for face in HELD_OUT_FACES]
+    candidates = torch.stack(repeated).any(0).logical_not().nonzero().squeeze(1)
+    chosen = candidates[torch.randperm(len(candidates), generator=torch.Generator().manual_seed(0))[:classes]]
     train = letters.image_set(classes=chosen, faces=seen)
     held_out = letters.image_set(classes=chosen, faces=HELD_OUT_FACES)
     jitter = affine_jitter(degrees=15, scale=0.15, shear=10, shift=0.1, noise=0.25)
