@@ -12,7 +12,7 @@ from torchstone.lab import Store, run_study
 HERE = Path(__file__).parent / "importable"
 
 
-@pytest.mark.parametrize(("jobs", "kills"), [(0, 14), (1, 6)])
+@pytest.mark.parametrize(("jobs", "kills"), [(0, 17), (1, 3)])
 def test_kills_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, kills: int) -> None:
     monkeypatch.syspath_prepend(HERE)
     import toy_studies

@@ -44,9 +44,9 @@ def main(out: Path, jobs: int, kills: int, seed: int) -> None:
         group, events = start(out, jobs)
         if moments.random() < 0.8:
             os.read(events, 1)
-            time.sleep(moments.uniform(0, 0.2))
+            time.sleep(moments.uniform(0, 0.1))
         else:
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.25))
         os.killpg(group, signal.SIGKILL)
         os.waitpid(group, 0)
         os.close(events)
