@@ -6,10 +6,12 @@ To read what is on record needs no torch; what runs trials is loaded when it is 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from torchstone.lab.audit import Fault, Finding, audit
 from torchstone.lab.claim import Claim, Paper
 from torchstone.lab.discover import StudyWarning, UnknownStudyError, discover, find
 from torchstone.lab.report import render_report, write_report
 from torchstone.lab.run import Event, Run
+from torchstone.lab.splits import Sealed, SealedError, Splits
 from torchstone.lab.statistics import jackknife, mean_interval, paired_difference
 from torchstone.lab.store import NewerStoreError, Store
 from torchstone.lab.study import Context, Figure, Outcome, Record, Study, Trial, Unavailable
@@ -25,13 +27,18 @@ __all__ = [
     "Context",
     "Estimate",
     "Event",
+    "Fault",
     "Figure",
+    "Finding",
     "NewerStoreError",
     "Outcome",
     "Paper",
     "Record",
     "Run",
     "RunInterrupted",
+    "Sealed",
+    "SealedError",
+    "Splits",
     "Status",
     "Store",
     "Study",
@@ -41,6 +48,7 @@ __all__ = [
     "Unavailable",
     "UnknownStudyError",
     "Verdict",
+    "audit",
     "code_version",
     "discover",
     "find",
