@@ -2,30 +2,24 @@
 
 import math
 import shlex
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from torchstone.files import write_text
-from torchstone.lab.bars import bar, bar_words
+from torchstone.files import sha256, write_text
+from torchstone.lab.card import Card, write_card
+from torchstone.lab.claim import Claim
+from torchstone.lab.encoding import encode_verdict
+from torchstone.lab.pages import render, text_of
 from torchstone.lab.run import Run
-from torchstone.lab.wording import (
-    MARKS,
-    MEANINGS,
-    duration,
-    interval,
-    number,
-    paper_number,
-    primary_first,
-    status_words,
-    value,
-)
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from torchstone.lab.study import Figure
+from torchstone.lab.verdict import Verdict
+from torchstone.lab.version import code_version
+from torchstone.lab.wording import duration, primary_first
 
 NOT_JUDGED = "The scale smoke is too small to be judged: it shows that the study runs, not that the claim holds."
+NOT_RUN = "Nothing of it is on record here."
 
 
 def report_path(folder: Path, claim: str, scale: str, seed: int = 0) -> Path:
@@ -57,28 +51,16 @@ def render_report(run: Run) -> str:
     Returns:
         The page: styles and figures inline, no script, no address that a browser would load.
     """
-    verdict = run.verdict
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            run=run,
-            claim=run.study.claim,
-            verdict=verdict,
-            checks=primary_first(verdict.checks) if verdict else [],
-            figures=run.study.figures(run.records),
-            cost=_cost(run),
-            command=rerun_command(run),
-            css=_template_text("report.css"),
-            marks=MARKS,
-            meanings=MEANINGS,
-            not_judged=NOT_JUDGED,
-        )
-    )
+    return _page(run, run.study.figures(run.records))
+
+
+def render_without_records(claim: Claim, verdict: Verdict | None = None) -> str:
+    """The page of a claim that has not been run, or of whose run only the verdict is left."""
+    return _render(claim, verdict, command=shlex.join(["torchstone", "run", claim.name]))
 
 
 def write_report(run: Run, folder: str | Path) -> Path:
-    """Write the report of ``run`` below ``folder``, atomically.
+    """Write the report of ``run`` below ``folder``, and beside it what the review shows of it, each atomically.
 
     Args:
         run: a finished run.
@@ -88,8 +70,44 @@ def write_report(run: Run, folder: str | Path) -> Path:
         The path of the page (see :func:`report_path`).
     """
     path = report_path(Path(folder), run.study.claim.name, run.scale, run.seed)
-    write_text(path, render_report(run))
+    figures = list(run.study.figures(run.records))
+    page = _page(run, figures)
+    write_text(path, page)
+    write_card(_card(run, figures, page), path)
     return path
+
+
+def _page(run: Run, figures: Sequence[Figure]) -> str:
+    return _render(run.study.claim, run.verdict, run=run, figures=figures, cost=_cost(run), command=rerun_command(run))
+
+
+def _render(claim: Claim, verdict: Verdict | None, *, run: Run | None = None, **values: Any) -> str:
+    return render(
+        "report.html",
+        claim=claim,
+        verdict=verdict,
+        run=run,
+        checks=primary_first(verdict.checks) if verdict else [],
+        css=text_of("theme.css", "report.css"),
+        without_verdict=f"{NOT_JUDGED} Run it at the scale laptop for a verdict." if run else NOT_RUN,
+        **{"figures": [], "cost": {}} | values,
+    )
+
+
+def _card(run: Run, figures: Sequence[Figure], page: str) -> Card:
+    version = None
+    with suppress(ValueError):
+        version = code_version(run.study)
+    return Card(
+        sentence=run.study.claim.sentence,
+        code_version=version,
+        verdict=encode_verdict(run.verdict) if run.verdict else None,
+        trials=len(run.records),
+        seconds=math.fsum(record.seconds for record in run.records),
+        environment=run.environment,
+        picture=figures[0] if figures else None,
+        page=sha256(page.encode()),
+    )
 
 
 def _cost(run: Run) -> Mapping[str, str]:
@@ -102,30 +120,3 @@ def _cost(run: Run) -> Mapping[str, str]:
     }
     cost |= {"Left out, since this machine lacks what they need": str(left_out)} if left_out else {}
     return cost | ({"Processes": run.environment["jobs"]} if "jobs" in run.environment else {})
-
-
-def _environment() -> "Environment":
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_template_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(_FILTERS)
-    return environment
-
-
-def _template_text(name: str) -> str:
-    return (files("torchstone.lab") / "templates" / name).read_text(encoding="utf-8")
-
-
-_FILTERS: Mapping[str, Any] = {
-    "bar": bar,
-    "bar_words": bar_words,
-    "duration": duration,
-    "finite": math.isfinite,
-    "interval": interval,
-    "number": number,
-    "paper_number": paper_number,
-    "status_words": status_words,
-    "value": value,
-}
