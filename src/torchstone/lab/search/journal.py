@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torchstone.files import DamagedFileError, write_text
-from torchstone.lab.encoding import digest, to_json
+from torchstone.files import DamagedFileError, sha256, write_text
+from torchstone.lab.encoding import to_json
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,14 @@ class Journal:
         """Put one more on file."""
         self.tried.append(tried)
         rows = [asdict(each) | {"score": repr(each.score)} for each in self.tried]
-        content = {"identity": self.identity, "tried": rows}
-        write_text(self.path, to_json(content | {"digest": digest(content)}))
+        text = to_json({"identity": self.identity, "tried": rows})
+        write_text(self.path, f"{sha256(text.encode())}\n{text}")
 
     def _read(self) -> list[Tried]:
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            intact = content.pop("digest") == digest(content)
-        except (ValueError, KeyError, AttributeError, TypeError):
-            intact = False
-        if not intact:
+        checksum, _, text = self.path.read_bytes().partition(b"\n")
+        if checksum.decode(errors="replace") != sha256(text):
             raise DamagedFileError(f"{self.path} is damaged: it is not what a search wrote. Delete it and run again.")
+        content = json.loads(text)
         if to_json(content["identity"]) != to_json(self.identity):
             raise ValueError(f"{self.path} holds another search than this one. Delete it, or give another folder.")
         return [Tried(row["setting"], float(row["score"]), row["note"]) for row in content["tried"]]
