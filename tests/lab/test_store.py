@@ -3,6 +3,8 @@
 import math
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone.files import DamagedFileError, write_tensors
-from torchstone.lab import Check, Estimate, NewerStoreError, Store, Trial, Verdict
+from torchstone.lab import Check, Estimate, NewerStoreError, Store, Trial, Verdict, schema
 from torchstone.lab.encoding import decode_metrics, decode_verdict, digest, encode_metrics, encode_verdict, to_json
 from torchstone.lab.store import Artifacts, Key, artifact_path
 
@@ -92,7 +94,7 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "store.sqlite")
     connection.execute("PRAGMA user_version = 7")
     connection.close()
-    with pytest.raises(NewerStoreError, match=r"newer torchstone \(its schema is 7, this one knows 1\). Upgrade"):
+    with pytest.raises(NewerStoreError, match=r"newer torchstone \(its schema is 7, this one knows 2\). Upgrade"):
         Store(tmp_path)
 
 
@@ -100,6 +102,139 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "store.sqlite").write_text("Dear diary, " * 100)
     with pytest.raises(DamagedFileError, match=r"store.sqlite is damaged .* Move it away"):
         Store(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0"])
+def test_a_store_that_lost_its_content_is_refused(tmp_path: Path, content: bytes) -> None:
+    add(Store(tmp_path))
+    (tmp_path / "store.sqlite").write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"store.sqlite is damaged .* Move it away"):
+        Store(tmp_path)
+
+
+def execute(folder: Path, *statements: str) -> list[tuple[object, ...]]:
+    """Past the store, straight into its file."""
+    with closing(sqlite3.connect(folder / "store.sqlite")) as connection, connection:
+        return [row for statement in statements for row in connection.execute(statement).fetchall()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trials SET metrics = replace(metrics, '0.1', '0.3') WHERE seed = 3",
+        "UPDATE trials SET seconds = 1.25 WHERE seed = 3",
+        "UPDATE trials SET artifacts = ''",
+        "UPDATE trials SET metrics = CAST(metrics AS BLOB)",
+        "UPDATE trials SET metrics = CAST(X'ff' AS TEXT)",
+        "UPDATE trials SET sha256 = NULL",
+        "UPDATE trials SET seed = 7 - seed WHERE seed = 3",
+        "UPDATE trials SET (metrics, sha256) = (SELECT metrics, sha256 FROM trials WHERE seed = 4) WHERE seed = 3",
+    ],
+)
+def test_a_record_that_was_changed_is_refused(tmp_path: Path, change: str) -> None:
+    add(Store(tmp_path))
+    add(Store(tmp_path), Key(**{**vars(KEY), "seed": 4}), loss=0.2)
+    execute(tmp_path, "UPDATE trials SET seed = 5 WHERE seed = 4" if "7 - seed" in change else "SELECT 1", change)
+    for ask in (Store(tmp_path).records, Store(tmp_path).origins):
+        with pytest.raises(DamagedFileError, match=r"on record for 'claim' at laptop is not what was .* Move it away"):
+            ask("claim", "laptop")
+
+
+def test_a_verdict_that_was_changed_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).add_verdict("claim", "laptop", 0, "0123456789ab", verdict(0.25))
+    execute(tmp_path, "UPDATE verdicts SET verdict = replace(verdict, '0.25', '0.75')")
+    with pytest.raises(DamagedFileError, match="on record for 'claim' at laptop is not what was written"):
+        Store(tmp_path).last_verdict("claim")
+
+
+def test_a_row_that_only_its_index_remembers_is_missed(tmp_path: Path) -> None:
+    for seed in range(20):
+        add(Store(tmp_path), Key(**{**vars(KEY), "seed": seed}))
+    (page,) = execute(tmp_path, "SELECT rootpage FROM sqlite_master WHERE name = 'trials'")[0]
+    (size,) = execute(tmp_path, "PRAGMA page_size")[0]
+    with (tmp_path / "store.sqlite").open("r+b") as file:
+        file.seek((int(page) - 1) * int(size))  # type: ignore[call-overload]
+        header = file.read(5)
+        assert header[0] in (5, 13), "an inner page or a leaf of a table"
+        file.seek(-2, 1)
+        cells = int.from_bytes(header[3:], "big")
+        file.write((cells - 1).to_bytes(2, "big"))
+    for ask in (lambda store: store.records("claim", "laptop"), lambda store: store.studies()):
+        with pytest.raises(DamagedFileError, match=r"store\.sqlite is damaged"):
+            ask(Store(tmp_path))
+
+
+VERSION_1 = """
+CREATE TABLE trials (
+    study TEXT NOT NULL, scale TEXT NOT NULL, arm TEXT NOT NULL, config_hash TEXT NOT NULL, seed INTEGER NOT NULL,
+    code_version TEXT NOT NULL, device TEXT NOT NULL,
+    config TEXT NOT NULL, metrics TEXT NOT NULL, artifacts TEXT, seconds REAL NOT NULL,
+    environment TEXT NOT NULL, finished TEXT NOT NULL,
+    UNIQUE (study, scale, arm, config_hash, seed, code_version, device)
+);
+CREATE TABLE verdicts (
+    study TEXT NOT NULL, scale TEXT NOT NULL, seed INTEGER NOT NULL, code_version TEXT NOT NULL,
+    verdict TEXT NOT NULL, judged TEXT NOT NULL
+);
+PRAGMA journal_mode = WAL;
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A store as torchstone 0.1.0 left it, with three records and a verdict."""
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as connection, connection:
+        connection.executescript(VERSION_1)
+        for seed in (3, 4, 5):
+            row = (*astuple(Key(**{**vars(KEY), "seed": seed})), to_json(TRIAL.config), '{"loss":"nan"}', None, 2)
+            connection.execute(f"INSERT INTO trials VALUES ({', '.join('?' * 13)})", (*row, "{}", "2026-01-01"))
+        row = ("claim", "laptop", 0, "0123456789ab", encode_verdict(verdict(0.5)), "2026-01-02")
+        connection.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", row)
+    return tmp_path
+
+
+def test_a_store_of_version_1_goes_on(old: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    store = Store(old)
+    records = store.records("claim", "laptop")
+    assert [key.seed for key in records] == [3, 4, 5]
+    assert (records[KEY].trial, records[KEY].seconds) == (TRIAL, 2.0)
+    assert math.isnan(records[KEY].metrics["loss"])
+    assert store.last_verdict("claim") == ("laptop", 0, verdict(0.5), "2026-01-02")
+    assert not add(store)
+    assert add(store, Key(**{**vars(KEY), "seed": 6}))
+    new = tmp_path_factory.mktemp("new")
+    Store(new)
+    tables = [f"PRAGMA {what}" for what in ("user_version", "table_info(trials)", "table_info(verdicts)")]
+    assert execute(old, *tables, "PRAGMA index_list(trials)") == execute(new, *tables, "PRAGMA index_list(trials)")
+    execute(old, "UPDATE trials SET seconds = 3 WHERE seed = 5")
+    with pytest.raises(DamagedFileError):
+        Store(old).records("claim", "laptop")
+
+
+def test_many_may_migrate_at_once(old: Path) -> None:
+    with ThreadPoolExecutor(8) as openers:
+        stores = list(openers.map(lambda _: Store(old), range(8)))
+    assert all(len(store.records("claim", "laptop")) == 3 for store in stores)
+
+
+def test_a_migration_that_fails_leaves_version_1(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", (first, (*second, "INSERT INTO nowhere VALUES (1)")))
+    before = execute(old, "PRAGMA user_version", "SELECT * FROM sqlite_master", "SELECT * FROM trials")
+    with pytest.raises(DamagedFileError, match="no such table: nowhere"):
+        Store(old)
+    assert execute(old, "PRAGMA user_version", "SELECT * FROM sqlite_master", "SELECT * FROM trials") == before
+    monkeypatch.undo()
+    assert len(Store(old).records("claim", "laptop")) == 3
+
+
+def test_a_store_that_has_gone_away_is_not_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "store.sqlite").unlink()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        store.records("claim", "laptop")
+    assert not (tmp_path / "store.sqlite").exists()
 
 
 def verdict(value: float) -> Verdict:

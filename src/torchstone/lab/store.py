@@ -1,15 +1,18 @@
 """The store: one row for each finished trial, its tensors in a file beside, and the history of verdicts."""
 
+import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchstone.files import DamagedFileError, read_tensors
+from torchstone.files import DamagedFileError, atomic_path, read_tensors
+from torchstone.lab import schema
 from torchstone.lab.encoding import decode_metrics, decode_verdict, digest, encode_metrics, encode_verdict, to_json
 from torchstone.lab.environment import now
 from torchstone.lab.study import Record, Trial
@@ -18,20 +21,7 @@ from torchstone.lab.verdict import Verdict
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS trials (
-    study TEXT NOT NULL, scale TEXT NOT NULL, arm TEXT NOT NULL, config_hash TEXT NOT NULL, seed INTEGER NOT NULL,
-    code_version TEXT NOT NULL, device TEXT NOT NULL,
-    config TEXT NOT NULL, metrics TEXT NOT NULL, artifacts TEXT, seconds REAL NOT NULL,
-    environment TEXT NOT NULL, finished TEXT NOT NULL,
-    UNIQUE (study, scale, arm, config_hash, seed, code_version, device)
-);
-CREATE TABLE IF NOT EXISTS verdicts (
-    study TEXT NOT NULL, scale TEXT NOT NULL, seed INTEGER NOT NULL, code_version TEXT NOT NULL,
-    verdict TEXT NOT NULL, judged TEXT NOT NULL
-);
-"""
+Stamp = tuple[tuple[int, int], ...]
 
 
 class NewerStoreError(RuntimeError):
@@ -141,16 +131,22 @@ class Store:
         self.folder = Path(folder)
         _make(self.folder)
         self.file = self.folder / "store.sqlite"
+        self._sound: dict[str, Stamp] = {}
+        _create(self.file)
         with self._connection() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
+            version = schema.version_of(connection)
+            if version > schema.VERSION:
                 raise NewerStoreError(
                     f"{self.file} was written by a newer torchstone (its schema is {version}, this one knows "
-                    f"{SCHEMA_VERSION}). Upgrade torchstone, or choose another folder with --out."
+                    f"{schema.VERSION}). Upgrade torchstone, or choose another folder with --out."
                 )
-            if version < SCHEMA_VERSION:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            if version < 1:
+                raise self._damaged("it has not the tables of a store")
+            connection.execute("PRAGMA journal_mode = WAL")
+            if version < schema.VERSION:
+                self._verify(connection, "trials")
+                self._verify(connection, "verdicts")
+                schema.migrate(connection)
 
     def add(
         self,
@@ -172,24 +168,15 @@ class Store:
             seconds: wall-clock seconds it took.
             environment: what it was computed with.
         """
-        row = (*astuple(key), to_json(trial.config), encode_metrics(metrics), artifacts, seconds)
+        found = (to_json(trial.config), encode_metrics(metrics), artifacts, float(seconds))
+        row = (*astuple(key), *found, to_json(dict(environment)), now())
         with self._connection() as connection:
-            cursor = connection.execute(
-                f"INSERT OR IGNORE INTO trials VALUES ({', '.join('?' * 13)})",
-                (*row, to_json(dict(environment)), now()),
-            )
-            return cursor.rowcount == 1
+            return _insert(connection, f"OR IGNORE INTO trials ({schema.TRIALS}, sha256)", row) == 1
 
     def records(self, study: str, scale: str) -> dict[Key, Record]:
         """Every record of a study at a scale, the oldest first; tensors are read when they are asked for."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT study, scale, arm, config_hash, seed, code_version, device, "
-                "config, metrics, artifacts, seconds FROM trials WHERE study = ? AND scale = ? ORDER BY rowid",
-                (study, scale),
-            ).fetchall()
         found = {}
-        for *key, config, metrics, sha256, seconds in rows:
+        for *key, config, metrics, sha256, seconds, _, _ in self._rows(study, scale):
             tensors = Artifacts(artifact_path(self.folder, sha256), sha256) if sha256 else {}
             trial = Trial(key[2], key[4], json.loads(config))
             found[Key(*key)] = Record(trial, decode_metrics(metrics), tensors, seconds)
@@ -198,17 +185,13 @@ class Store:
     def studies(self) -> list[tuple[str, str]]:
         """Each study on record with each of its scales, in alphabetical order."""
         with self._connection() as connection:
+            self._verify(connection, "trials")
             return connection.execute("SELECT DISTINCT study, scale FROM trials ORDER BY study, scale").fetchall()
 
     def origins(self, study: str, scale: str) -> dict[Key, Origin]:
         """Where each record of a study at a scale comes from, the oldest first."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT study, scale, arm, config_hash, seed, code_version, device, environment, finished "
-                "FROM trials WHERE study = ? AND scale = ? ORDER BY rowid",
-                (study, scale),
-            ).fetchall()
-        return {Key(*key): Origin(json.loads(environment), finished) for *key, environment, finished in rows}
+        rows = self._rows(study, scale)
+        return {Key(*key): Origin(json.loads(environment), when) for *key, _, _, _, _, environment, when in rows}
 
     def forget_incomplete(self, study: str, scale: str) -> None:
         """Remove the records of a study at a scale whose file of tensors is gone, so that their trials run again."""
@@ -224,28 +207,93 @@ class Store:
         """Add to the history what ``study`` said at ``scale`` with the block of seeds ``seed``."""
         with self._connection() as connection:
             row = (study, scale, seed, code_version, encode_verdict(verdict), now())
-            connection.execute("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", row)
+            _insert(connection, f"INTO verdicts ({schema.VERDICTS}, sha256)", row)
 
     def last_verdict(self, study: str, scale: str | None = None) -> LastVerdict | None:
         """The latest verdict of ``study`` (at ``scale``, if given); ``None`` when there is none."""
         with self._connection() as connection:
+            self._verify(connection, "verdicts")
             row = connection.execute(
-                "SELECT scale, seed, verdict, judged FROM verdicts WHERE study = ? AND (? IS NULL OR scale = ?) "
+                f"SELECT {schema.VERDICTS}, sha256 FROM verdicts WHERE study = ? AND (? IS NULL OR scale = ?) "
                 "ORDER BY rowid DESC LIMIT 1",
                 (study, scale, scale),
             ).fetchone()
-        return row and LastVerdict(row[0], row[1], decode_verdict(row[2]), row[3])
+        if row is None:
+            return None
+        _, scale, seed, _, verdict, judged = self._unsealed(row)
+        return LastVerdict(scale, seed, decode_verdict(verdict), judged)
+
+    def _rows(self, study: str, scale: str) -> list[tuple[Any, ...]]:
+        """The columns ``schema.TRIALS`` of each record of a study at a scale, checked, the oldest first."""
+        with self._connection() as connection:
+            self._verify(connection, "trials")
+            rows = connection.execute(
+                f"SELECT {schema.TRIALS}, sha256 FROM trials WHERE study = ? AND scale = ? ORDER BY rowid",
+                (study, scale),
+            ).fetchall()
+        return [self._unsealed(row) for row in rows]
+
+    def _unsealed(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row without its checksum, which must be right."""
+        *values, sha256 = row
+        if schema.row_sha256(*values) != sha256:
+            raise self._damaged(f"what is on record for '{values[0]}' at {values[1]} is not what was written")
+        return tuple(values)
+
+    def _verify(self, connection: sqlite3.Connection, table: str) -> None:
+        """Refuse a table from which damage may have taken rows; asked once for each state of the files."""
+        stamp = _stamp(self.file)
+        if self._sound.get(table) != stamp:
+            if fault := schema.faults(connection, table):
+                raise self._damaged(fault)
+            self._sound[table] = stamp
+
+    def _damaged(self, reason: object) -> DamagedFileError:
+        return DamagedFileError(
+            f"{self.file} is damaged ({reason}). Move it away or choose another folder with --out; "
+            "what was recorded in it has to be run again."
+        )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection of its own for each use, committed at the end; nothing stays open between uses."""
+        place = f"{self.file.absolute().as_uri()}?mode=rw"  # a store that has gone away is not made anew
         try:
-            with closing(sqlite3.connect(self.file, timeout=60)) as connection, connection:
+            with closing(sqlite3.connect(place, timeout=60, uri=True)) as connection, connection:
+                schema.prepare(connection)
                 yield connection
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as error:
-            raise DamagedFileError(
-                f"{self.file} is damaged ({error}). Move it away or choose another folder with --out; "
-                "what was recorded in it has to be run again."
-            ) from error
+            if not schema.means_damage(error):
+                raise
+            raise self._damaged(error) from error
+
+
+def _create(file: Path) -> None:
+    """Make an empty store, whole or not at all, unless there is a file."""
+    if file.exists():
+        return
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # until it is closed
+        if not file.exists():
+            with atomic_path(file) as temporary, closing(sqlite3.connect(temporary)) as connection:
+                connection.execute("PRAGMA journal_mode = OFF")  # nobody else knows the file yet
+                schema.prepare(connection)
+                schema.migrate(connection)
+    finally:
+        os.close(folder)
+
+
+def _insert(connection: sqlite3.Connection, into: str, row: tuple[Any, ...]) -> int:
+    """Add a row with its checksum; returns how many rows that makes."""
+    places = ", ".join("?" * (len(row) + 1))
+    return connection.execute(f"INSERT {into} VALUES ({places})", (*row, schema.row_sha256(*row))).rowcount
+
+
+def _stamp(file: Path) -> Stamp:
+    """When the store and its log were last written, in nanoseconds, and how long they are."""
+    states = []
+    for path in (file, file.with_name(f"{file.name}-wal")):
+        with suppress(FileNotFoundError):  # without connections there is no log
+            states.append(path.stat())
+    return tuple((state.st_mtime_ns, state.st_size) for state in states)
