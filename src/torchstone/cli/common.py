@@ -35,8 +35,13 @@ def screen(*, errors: bool = False) -> "Console":
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as strict JSON: what is not finite becomes ``null``."""
-    print(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+    """Print ``value`` as strict JSON."""
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """``value`` as strict JSON: what is not finite becomes ``null``."""
+    return json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def finite(value: Any) -> Any:

@@ -12,6 +12,10 @@ COMMANDS = {
     "list": "torchstone.cli.listing:List",
     "run": "torchstone.cli.run:Run",
     "show": "torchstone.cli.show:Show",
+    "reproduce": "torchstone.cli.reproduce:Reproduce",
+    "export": "torchstone.cli.export:Export",
+    "new": "torchstone.cli.new:New",
+    "review": "torchstone.cli.review:Review",
     "compare": "torchstone.cli.compare:Compare",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."

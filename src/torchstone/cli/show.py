@@ -8,6 +8,7 @@ import tyro
 
 from torchstone.cli.common import OUT, UsageError, find_study, print_json, screen
 from torchstone.cli.listing import last_verdict
+from torchstone.cli.records import print_records, records_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Show:
     """folder of the runs"""
     scale: Literal["latest", "laptop", "paper"] = "latest"
     """the scale of the result; smoke has none"""
+    records: bool = False
+    """show what is on record instead, at every scale unless one is given: id, arm, seed, code, device, time"""
     json: bool = False
     """print JSON instead of a table"""
 
@@ -30,6 +33,9 @@ class Show:
 
         claim = find_study(self.name).claim
         scale = None if self.scale == "latest" else self.scale
+        if self.records:
+            print_records(records_of(self.out, claim.name, scale), json=self.json)
+            return 0
         last = last_verdict(self.out, claim.name, scale)
         if last is None:
             at_scale = f" at scale {scale}" if scale else ""
