@@ -1,12 +1,32 @@
 """A small finished run, made by hand: what the report and the browser are shown."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from torchstone.lab import Check, Claim, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import (
+    Check,
+    Claim,
+    Estimate,
+    Figure,
+    Outcome,
+    Paper,
+    Record,
+    Status,
+    Store,
+    Study,
+    Trial,
+    Verdict,
+    code_version,
+    write_report,
+)
+from torchstone.lab.catalogue import Entry
 from torchstone.lab.run import Run
+from torchstone.lab.store import Key
 
 collect_ignore = ["importable"]  # programs for processes of their own, which find one another there
 
@@ -94,3 +114,55 @@ def layers_study() -> Study:
 @pytest.fixture
 def layers_run(layers_study: Study) -> Run:
     return _run(layers_study)
+
+
+class Shelf:
+    """Runs on record with their reports, and the catalogue of the claims that they belong to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.store, self.entries = folder, Store(folder), list[Entry]()
+
+    def put(
+        self, name: str, family: str = "similarity", status: Status | None = Status.CONFIRMED, sentence: str = "So."
+    ) -> Run | None:
+        """Add a claim to the catalogue; with a status also a run that gave it."""
+        study = copy(PLAIN)
+        study.claim = replace(CLAIM, name=name, sentence=f"{sentence} This is {name}.")
+        self.entries.append(Entry(study.claim, family, list(study.scales), code_version(study)))
+        if status is None:
+            return None
+        run = _run(study)
+        run = replace(run, verdict=replace(run.verdict, status=status, sentence=f"{name} is {status.value}."))
+        self.judged(run)
+        write_report(run, self.folder)
+        return run
+
+    def judged(self, run: Run) -> None:
+        """Record what ``run`` says, and its trials."""
+        name, version = run.study.claim.name, code_version(run.study)
+        for record in run.records:
+            key = Key.of(name, run.scale, record.trial, version, "cpu")
+            environment = dict(run.environment)
+            self.store.add(key, record.trial, record.metrics, None, seconds=record.seconds, environment=environment)
+        if run.verdict:
+            self.store.add_verdict(name, run.scale, run.seed, version, run.verdict)
+
+
+class Plain(Layers):
+    """The same with a picture that takes no time to draw."""
+
+    def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
+        drawing = '<svg viewBox="0 0 64 32" width="640" height="320"><path d="M2 30 L62 2" stroke="#1a56a8"/></svg>'
+        return [Figure("A line", f"It rises. {len(records)} networks.", drawing)]
+
+
+PLAIN = Plain()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """An empty store with an empty catalogue: ``shelf.put(name, family, status)`` adds a claim and its run."""
+    shelf = Shelf(tmp_path / "runs")
+    monkeypatch.setattr("torchstone.lab.review.catalogue", lambda: shelf.entries)
+    monkeypatch.setattr("torchstone.lab.review.discover", lambda: pytest.fail("no study has to be imported"))
+    return shelf

@@ -28,7 +28,7 @@ from torchstone.lab.verdict import Check, Status, Verdict
 from torchstone.lab.wording import MARKS
 
 NOT_JUDGED, NOT_RUN = "not judged", "not run yet"
-ANSWERS: Mapping[str, str] = {status.value: MARKS[status] for status in Status} | {NOT_JUDGED: "·", NOT_RUN: "·"}
+ANSWERS: Mapping[str, str] = {status.value: MARKS[status] for status in Status} | {NOT_JUDGED: "", NOT_RUN: ""}
 CHECKS_ON_A_CARD = 3
 BACK = '<nav class="kicker"><a href="../index.html">← All claims</a></nav>'
 SIGNATURE = '<meta name="generator" content="Torchstone">'
@@ -80,6 +80,15 @@ class Item:
             return ""
         day = datetime.fromisoformat(when)
         return f"{day.day} {day:%B %Y}"
+
+    @property
+    def version(self) -> str:
+        """The torchstone that ran it, with its commit; empty where that is unknown."""
+        known = self.card.environment if self.card else {}
+        commit = known.get("commit", "none")
+        words = f"torchstone {known['torchstone']}" if "torchstone" in known else ""
+        words += f" at {commit[:7]}" if commit != "none" else ""
+        return words + (", with changes" if known.get("dirty") == "yes" else "")
 
     @property
     def file(self) -> str:
