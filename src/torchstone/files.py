@@ -5,8 +5,10 @@ any moment leaves the old file or the new one, never a part of either.
 """
 
 import hashlib
+import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEMPORARY_SUFFIX = ".tmp"
+MAX_HEADER = 1 << 24  # bytes of names and shapes in a safetensors file: enough for some 100,000 tensors
 
 
 class DamagedFileError(ValueError):
@@ -112,11 +115,13 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> "dict[str,
         expected_sha256: what :func:`write_tensors` returned; ``None`` reads without the check.
 
     Raises:
-        DamagedFileError: the file is not the one that was written, or no safetensors file.
+        DamagedFileError: the file is not the one that was written, or no safetensors file. A file that announces a
+            header beyond its own end or beyond 16 MiB (so do pickles and zips) is refused before it is read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    _check_header(source)
     content = source.read_bytes()
     if expected_sha256 is not None and sha256(content) != expected_sha256:
         raise DamagedFileError(
@@ -125,19 +130,44 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> "dict[str,
     try:
         tensors: dict[str, Tensor] = load(content)
     except SafetensorError as error:
-        raise DamagedFileError(f"{source} is not a whole safetensors file ({error}).") from error
+        raise DamagedFileError(f"{source} is not a whole safetensors file ({error}). Get or write it again.") from error
     return tensors
 
 
-def remove_temporaries(folder: Path) -> int:
-    """Delete what killed writers left in ``folder`` (not below it); returns how many files and folders went."""
-    orphans = list(folder.glob(f".*{TEMPORARY_SUFFIX}"))
+def remove_temporaries(folder: Path, *, older_than: float = 0.0) -> int:
+    """Delete what killed writers left in ``folder`` (not below it); returns how many files and folders went.
+
+    Args:
+        folder: where to look.
+        older_than: seconds since the last change; what is younger stays, in a folder that others may be writing to.
+    """
+    latest = time.time() - older_than
+    orphans = [path for path in folder.glob(f".*{TEMPORARY_SUFFIX}") if _changed(path) <= latest]
     for orphan in orphans:
         if orphan.is_dir():
             shutil.rmtree(orphan, ignore_errors=True)
         else:
             orphan.unlink(missing_ok=True)
     return len(orphans)
+
+
+def _check_header(source: Path) -> None:
+    with source.open("rb") as file:
+        announced = int.from_bytes(file.read(8), "little")
+        size = os.fstat(file.fileno()).st_size
+    if announced > min(MAX_HEADER, size - 8):
+        raise DamagedFileError(
+            f"{source} is damaged or not a whole safetensors file: it has {size} bytes and announces a header of "
+            f"{announced}. Get or write it again."
+        )
+
+
+def _changed(path: Path) -> float:
+    """When a file or folder was last changed, in seconds; never, for one that has just gone."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _apart(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":

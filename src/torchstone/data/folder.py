@@ -14,6 +14,7 @@ from torchstone.data.image_set import ImageSet
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_PIXELS = 1 << 26  # 67 million: more than nearly any camera takes, and no more than 256 MiB when decoded
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -35,7 +36,8 @@ def images(folder: str | Path, *, size: int | tuple[int, int] | None = None, cha
 
     Raises:
         FileNotFoundError: there is no such folder, or it or one of its sub-folders has no picture.
-        ValueError: a file is no picture, pictures differ in size, or pictures lie both beside and in sub-folders.
+        ValueError: a file is no picture or one of more than 67 million pixels, pictures differ in size, or pictures lie
+            both beside and in sub-folders.
     """
     if channels not in MODES:
         raise ValueError(f"`channels` must be 1 (grey) or 3 (colour), but is {channels}.")
@@ -90,6 +92,8 @@ def _decode(path: Path) -> "Image":
 
     try:
         with Image.open(path) as source:
+            if source.width * source.height > MAX_PIXELS:
+                raise ValueError(f"{source.width}×{source.height} pixels are more than {MAX_PIXELS}")
             return ImageOps.exif_transpose(source)
     except Exception as error:  # each of Pillow's decoders has its own ideas of what to raise
         raise ValueError(f"{path} is no picture that can be read ({error}). Remove or mend it.") from error

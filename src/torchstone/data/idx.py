@@ -4,6 +4,7 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from jaxtyping import UInt8
@@ -11,21 +12,29 @@ from torch import Tensor
 
 from torchstone.files import DamagedFileError
 
+MAX_CONTENT = 1 << 26  # bytes; MNIST's pictures and Fashion-MNIST's have 47 million
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
 
 
-def read_content(source: Path) -> bytes:
+def read_content(source: Path, at_most: int = MAX_CONTENT) -> bytes:
     """The bytes of a file, unpacked if they are gzipped, whatever the file is called.
 
     Raises:
-        DamagedFileError: the gzip stream is damaged or cut off.
+        DamagedFileError: the gzip stream is damaged or cut off, or there are more than ``at_most`` bytes.
     """
-    content = source.read_bytes()
-    if not content.startswith(GZIP_MAGIC):
-        return content
+    with source.open("rb") as file:
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        content = _unpacked(file, source, at_most + 1) if packed else file.read(at_most + 1)
+    if len(content) > at_most:
+        raise DamagedFileError(f"{source} holds more than {at_most} bytes, too many for what it is. Get it again.")
+    return content
+
+
+def _unpacked(file: BinaryIO, source: Path, at_most: int) -> bytes:
     try:
-        return gzip.decompress(content)
+        return gzip.GzipFile(fileobj=file).read(at_most)
     except (EOFError, OSError, zlib.error) as error:
         raise DamagedFileError(f"{source} is no whole gzip file ({error}). Get it again.") from error
 

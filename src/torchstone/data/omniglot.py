@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torchstone.data.image_set import ImageSet
 from torchstone.files import DamagedFileError
 
 PARTS = ("images_background", "images_evaluation", "images_background_small1", "images_background_small2")
+MAX_FILE = 1 << 20  # bytes of a picture; the official ones have some 300
+MAX_PART = 1 << 28  # bytes of all pictures in a zip; the official ones have at most 6 million
+MAX_SIDE = 1024  # pixels; the official ones have 105
 DRAWING = re.compile(r"(?P<name>[^/]+/character\d+)/\d+_(?P<drawer>\d+)\.png$")
 
 
@@ -55,7 +58,8 @@ def omniglot(root: str | Path, *, parts: Sequence[str] | None = None, size: int 
 
     Raises:
         FileNotFoundError: ``root`` lacks a part.
-        DamagedFileError: a zip or a picture cannot be read.
+        DamagedFileError: a zip or a picture cannot be read, or it is far larger than those of Omniglot, or a zip has
+            names that lead out of it.
         ValueError: a part is unknown or without drawings, ``size`` is below 1, or the pictures differ in size.
 
     Paper:
@@ -94,18 +98,38 @@ def _files(part: Path) -> Iterator[tuple[str, bytes]]:
         return
     try:
         with ZipFile(part) as archive:
-            for name in sorted(archive.namelist()):
-                if name.endswith(".png") and not name.startswith("__MACOSX"):
-                    yield name, archive.read(name)
+            for entry in _pictures(archive, part):
+                yield entry.filename, archive.read(entry)
+    except DamagedFileError:
+        raise
     except Exception as error:  # zipfile raises nearly anything over a damaged file
         raise DamagedFileError(f"{part} is no whole zip file ({error}). Download it again.") from error
+
+
+def _pictures(archive: ZipFile, part: Path) -> list[ZipInfo]:
+    """The pictures in a zip, by name; nothing is unpacked to see that they are of a decent size."""
+    entries = [entry for entry in archive.infolist() if entry.filename.endswith(".png")]
+    for entry in entries:
+        if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
+            raise DamagedFileError(f"{part} has a name that leads out of it: {entry.filename!r}. Download it again.")
+    sizes = [entry.file_size for entry in entries]
+    if max(sizes, default=0) > MAX_FILE or sum(sizes) > MAX_PART:
+        raise DamagedFileError(
+            f"{part} would unpack to {sum(sizes)} bytes of pictures, the largest of {max(sizes)}, but Omniglot's have "
+            f"at most {MAX_PART} and {MAX_FILE}. Download it again."
+        )
+    ours = [entry for entry in entries if not entry.filename.startswith("__MACOSX")]
+    return sorted(ours, key=lambda entry: entry.filename)
 
 
 def _ink(content: bytes, size: int | None, name: str) -> UInt8[Tensor, "h w"]:
     from PIL import Image, ImageOps
 
     try:
-        picture = ImageOps.invert(Image.open(io.BytesIO(content)).convert("L"))
+        source = Image.open(io.BytesIO(content))
+        if max(source.size) > MAX_SIDE:
+            raise ValueError(f"{source.width}×{source.height} pixels are too many; at most {MAX_SIDE} a side")
+        picture = ImageOps.invert(source.convert("L"))
     except Exception as error:  # and so does Pillow
         raise DamagedFileError(f"{name} is no picture that Pillow can read ({error}). Download it again.") from error
     if size is not None:

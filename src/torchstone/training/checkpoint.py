@@ -21,6 +21,7 @@ from torchstone.training.nested import flatten, unflatten
 
 VERSION = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+_MAX_MANIFEST = 1 << 16  # bytes; it has some 400
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,12 @@ def _seal(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _unseal(path: Path) -> Any:
-    content = _existing(path).read_bytes()
+    with _existing(path).open("rb") as file:
+        content = file.read(_MAX_MANIFEST)
     try:
         manifest = json.loads(content)["manifest"]
         whole = _seal(manifest) == content
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(f"{path} is damaged: it is no manifest of a checkpoint.") from error
     if not whole:
         raise DamagedFileError(f"{path} is damaged: its SHA-256 is not the one recorded in it.")
