@@ -45,6 +45,7 @@ class ArmFacts:
         steps: how many steps each setting gets.
         preprocessing: what its trials say of it, as JSON.
         selected_on: on which split settings are compared; empty where nothing is selected.
+        space: what it is searched over, in words; empty where nothing is searched.
         openings: how often each trial has opened the test split, where it says so.
         uncounted: whether a trial reports a metric of the test split and not how often that was opened.
     """
@@ -56,6 +57,7 @@ class ArmFacts:
     steps: frozenset[int]
     preprocessing: frozenset[str]
     selected_on: frozenset[str]
+    space: str
     openings: Sequence[int]
     uncounted: bool
 
@@ -100,6 +102,23 @@ def audit(
     return [*found, *_checks_without_interval(verdict)]
 
 
+@dataclass(frozen=True)
+class Fairness:
+    """What a report says of a comparison: each arm, how often the test split was opened, and what the audit found."""
+
+    arms: Sequence[ArmFacts]
+    openings: int
+    findings: Sequence[Finding]
+
+
+def fairness(run: Run) -> Fairness | None:
+    """What to say of how fair ``run`` was; ``None`` where nothing was searched and no test split was sealed."""
+    if not any("search" in record.trial.config or "test_openings" in record.metrics for record in run.records):
+        return None
+    arms = arm_facts(run)
+    return Fairness(arms, sum(sum(arm.openings) for arm in arms), audit(run))
+
+
 def arm_facts(subject: Study | Run | Sequence[Record], scale: str = "laptop") -> list[ArmFacts]:
     """What the plan of a study, a run, or records say of each arm, in the order of their first trials."""
     pairs = _trials_and_metrics(subject, scale)
@@ -134,9 +153,21 @@ def _facts(arm: str, of_arm: Sequence[tuple[Trial, Mapping[str, float]]]) -> Arm
         steps=frozenset(steps),
         preprocessing=frozenset(to_json({key: config.get(key) for key in PREPROCESSING}) for config in configs),
         selected_on=frozenset(search["selected_on"] for search in searches if "selected_on" in search),
+        space=_space_words(searches[0].get("space", {})),
         openings=[int(metrics["test_openings"]) for _, metrics in of_arm if "test_openings" in metrics],
         uncounted=any(_is_uncounted(metrics) for _, metrics in of_arm),
     )
+
+
+def _space_words(space: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(f"{name} {_range_words(span)}" for name, span in space.items() if name != "fixed")
+
+
+def _range_words(span: Mapping[str, Any]) -> str:
+    if "choices" in span:
+        return "in {" + ", ".join(map(str, span["choices"])) + "}"
+    scale = " (log)" if span["range"] == "log" or span.get("log") else ""
+    return f"{span['low']:g} to {span['high']:g}{scale}"
 
 
 def _settings(of_arm: Sequence[tuple[Trial, Mapping[str, float]]]) -> frozenset[int]:
@@ -155,9 +186,9 @@ def _is_uncounted(metrics: Mapping[str, float]) -> bool:
 def _unequal_budgets(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
     tuned = [arm for arm in arms if not arm.control]
     if len({arm.settings for arm in tuned}) > 1:
-        yield Finding(Fault.BUDGET, f"Settings tried for a seed: {_each(tuned, lambda arm: _numbers(arm.settings))}.")
+        yield Finding(Fault.BUDGET, f"Settings tried for a seed: {_each(tuned, lambda arm: numbers(arm.settings))}.")
     if len({arm.steps for arm in tuned}) > 1:
-        yield Finding(Fault.BUDGET, f"Steps of optimization: {_each(tuned, lambda arm: _numbers(arm.steps))}.")
+        yield Finding(Fault.BUDGET, f"Steps of optimization: {_each(tuned, lambda arm: numbers(arm.steps))}.")
 
 
 def _untuned(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
@@ -172,7 +203,7 @@ def _unequal_seeds(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
     if len({len(arm.seeds) for arm in arms}) > 1:
         yield Finding(Fault.SEEDS, f"Seeds: {_each(arms, lambda arm: str(len(arm.seeds)))}.")
     elif len({arm.seeds for arm in arms}) > 1:
-        yield Finding(Fault.SEEDS, f"Not the same seeds: {_each(arms, lambda arm: _numbers(arm.seeds))}.")
+        yield Finding(Fault.SEEDS, f"Not the same seeds: {_each(arms, lambda arm: numbers(arm.seeds))}.")
 
 
 def _differing_preprocessing(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
@@ -215,8 +246,13 @@ def _each(arms: Sequence[ArmFacts], say: Callable[[ArmFacts], str]) -> str:
     return ", ".join(f"'{arm.name}' {say(arm)}" for arm in arms)
 
 
-def _numbers(numbers: frozenset[int]) -> str:
-    return " or ".join(str(number) for number in sorted(numbers)) or "not said"
+def numbers(values: frozenset[int]) -> str:
+    """Numbers in words: one, where all trials agree.
+
+    >>> numbers(frozenset({8})), numbers(frozenset({8, 4})), numbers(frozenset())
+    ('8', '4 or 8', 'not said')
+    """
+    return " or ".join(str(number) for number in sorted(values)) or "not said"
 
 
 _LOOKS = (_unequal_budgets, _untuned, _unequal_seeds, _differing_preprocessing, _selection_on_test, _single_seeds)

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from torchstone.lab.audit import numbers
 from torchstone.lab.bars import bar, bar_words
 from torchstone.lab.wording import MARKS, MEANINGS, duration, interval, number, paper_number, status_words, value
 
@@ -19,6 +20,7 @@ _FILTERS: Mapping[str, Any] = {
     "finite": math.isfinite,
     "interval": interval,
     "number": number,
+    "numbers": numbers,
     "paper_number": paper_number,
     "status_words": status_words,
     "value": value,

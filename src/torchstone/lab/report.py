@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torchstone.files import sha256, write_text
+from torchstone.lab.audit import fairness
 from torchstone.lab.card import Card, write_card
 from torchstone.lab.claim import Claim
 from torchstone.lab.encoding import encode_verdict
@@ -78,7 +79,15 @@ def write_report(run: Run, folder: str | Path) -> Path:
 
 
 def _page(run: Run, figures: Sequence[Figure]) -> str:
-    return _render(run.study.claim, run.verdict, run=run, figures=figures, cost=_cost(run), command=rerun_command(run))
+    return _render(
+        run.study.claim,
+        run.verdict,
+        run=run,
+        figures=figures,
+        fairness=fairness(run),
+        cost=_cost(run),
+        command=rerun_command(run),
+    )
 
 
 def _render(claim: Claim, verdict: Verdict | None, *, run: Run | None = None, **values: Any) -> str:
@@ -90,7 +99,7 @@ def _render(claim: Claim, verdict: Verdict | None, *, run: Run | None = None, **
         checks=primary_first(verdict.checks) if verdict else [],
         css=text_of("theme.css", "report.css"),
         without_verdict=f"{NOT_JUDGED} Run it at the scale laptop for a verdict." if run else NOT_RUN,
-        **{"figures": [], "cost": {}} | values,
+        **{"figures": [], "fairness": None, "cost": {}} | values,
     )
 
 

@@ -139,10 +139,11 @@ def tune(
     """
     plan = _plan(recipe, trial)
     journal = Journal(context.scratch / "search.json", {"arm": trial.arm, "seed": trial.seed, **plan})
+    search = _Search(recipe, splits, trial, context, plan, journal)
     with splits.test.locked():
-        while len(journal.tried) < plan["settings"]:
-            _try_next(recipe, objective, splits, trial, context, plan, journal)
-    return _best(recipe, journal.tried, plan["direction"])
+        for k in range(len(journal.tried), plan["settings"]):
+            search.put_on_file(search.attempt(k), objective)
+    return search.found()
 
 
 def _plan(recipe: type, trial: Trial) -> Mapping[str, Any]:
@@ -158,31 +159,55 @@ def _plan(recipe: type, trial: Trial) -> Mapping[str, Any]:
     return plan
 
 
-def _try_next(
-    recipe: type[R],
-    objective: Callable[[Attempt[R, T]], float],
-    splits: Splits[T],
-    trial: Trial,
-    context: Context,
-    plan: Mapping[str, Any],
-    journal: Journal,
-) -> None:
-    """Try one more setting, and put it on file."""
-    k, sign = len(journal.tried), _sign(plan["direction"])
-    past = [(recipe(**each.setting), sign * each.score) for each in journal.tried]
-    setting = SAMPLERS[plan["sampler"]](recipe, past, seed=trial.seed, arm=trial.arm, k=k)
-    scratch = context.scratch / f"setting-{k}"
-    scratch.mkdir(parents=True, exist_ok=True)
-    progress = partial(_progress, context, k, plan["settings"])
-    attempt = Attempt(k, setting, splits.train, splits.validation, plan["steps"], trial.seed, scratch, progress)
-    score, note = _score(objective, attempt)
-    journal.add(Tried({name: getattr(setting, name) for name in space_of(recipe)}, score, note))
-    shutil.rmtree(scratch, ignore_errors=True)
-    progress(1.0, "")
+@dataclass(frozen=True)
+class _Search(Generic[R, T]):
+    """A search on its way."""
 
+    recipe: type[R]
+    splits: Splits[T]
+    trial: Trial
+    context: Context
+    plan: Mapping[str, Any]
+    journal: Journal
 
-def _progress(context: Context, k: int, settings: int, fraction: float, note: str) -> None:
-    context.progress((k + fraction) / settings, f"setting {k + 1}/{settings} {note}".rstrip())
+    def attempt(self, k: int) -> Attempt[R, T]:
+        """Setting ``k``, which the sampler chooses when all before it are on file."""
+        past = [(self.recipe(**each.setting), self.sign * each.score) for each in self.journal.tried]
+        sampler = SAMPLERS[self.plan["sampler"]]
+        setting = sampler(self.recipe, past, seed=self.trial.seed, arm=self.trial.arm, k=k)
+        scratch = self.context.scratch / f"setting-{k}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        data, steps = (self.splits.train, self.splits.validation), self.plan["steps"]
+        return Attempt(k, setting, *data, steps, self.trial.seed, scratch, partial(self.progress, k))
+
+    def put_on_file(self, attempt: Attempt[R, T], objective: Callable[[Attempt[R, T]], float]) -> None:
+        """Measure a setting, and write its score down; only then its checkpoints go."""
+        score, note = _score(objective, attempt)
+        values = {name: getattr(attempt.recipe, name) for name in space_of(self.recipe)}
+        self.journal.add(Tried(values, score, note))
+        shutil.rmtree(attempt.scratch, ignore_errors=True)
+        attempt.progress(1.0, "")
+
+    def progress(self, k: int, fraction: float, note: str) -> None:
+        """The progress of setting ``k`` as that of the whole search."""
+        settings = self.plan["settings"]
+        self.context.progress((k + fraction) / settings, f"setting {k + 1}/{settings} {note}".rstrip())
+
+    def found(self) -> Found[R]:
+        """The best of what is on file."""
+        tried = self.journal.tried
+        finite = [k for k, each in enumerate(tried) if math.isfinite(each.score)]
+        if not finite:
+            name, last = self.recipe.__name__, tried[-1].note
+            raise NothingFoundError(f"All {len(tried)} settings of {name} diverged; the last: {last}.")
+        best = max(finite, key=lambda k: self.sign * tried[k].score)
+        settings = [self.recipe(**each.setting) for each in tried]
+        return Found(settings[best], tried[best].score, settings, tried)
+
+    @property
+    def sign(self) -> int:
+        """What turns a score into one of which the greatest is the best."""
+        return 1 if self.plan["direction"] == "maximize" else -1
 
 
 def _score(objective: Callable[[Attempt[R, T]], float], attempt: Attempt[R, T]) -> tuple[float, str]:
@@ -196,16 +221,3 @@ def _score(objective: Callable[[Attempt[R, T]], float], attempt: Attempt[R, T]) 
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"objective must give one number, but for {attempt.recipe} it gave {score!r}.") from error
     return (number, "") if math.isfinite(number) else (math.nan, f"its score is {number}")
-
-
-def _best(recipe: type[R], tried: Sequence[Tried], direction: str) -> Found[R]:
-    finite = [k for k, each in enumerate(tried) if math.isfinite(each.score)]
-    if not finite:
-        raise NothingFoundError(f"All {len(tried)} settings of {recipe.__name__} diverged; the last: {tried[-1].note}.")
-    best = max(finite, key=lambda k: _sign(direction) * tried[k].score)
-    settings = [recipe(**each.setting) for each in tried]
-    return Found(settings[best], tried[best].score, settings, tried)
-
-
-def _sign(direction: str) -> int:
-    return 1 if direction == "maximize" else -1
