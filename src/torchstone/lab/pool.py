@@ -9,11 +9,15 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import IO, cast
 
+from torchstone.lab.engine import Chances, TellOf, check_importable
+from torchstone.lab.environment import checked_device, describe_environment
+from torchstone.lab.ranks import search_path, thread_variables
+from torchstone.lab.study import Study
 from torchstone.lab.worker import Message, Task
 
 _BOOT = (
@@ -21,20 +25,22 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
     "from torchstone.lab.worker import main; main(int(sys.argv[2]))"
 )
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Worker:
-    """A Python process that runs ``torchstone.lab.worker.main``; its messages go to ``inbox``, the last is ``died``."""
+    """A Python process that runs ``torchstone.lab.worker.main``; its messages go to ``inbox``, the last is ``died``.
 
-    def __init__(self, threads: int, inbox: "Inbox") -> None:
+    It looks for modules where this process does, and then in the folders ``paths``.
+    """
+
+    def __init__(self, threads: int, inbox: "Inbox", paths: Sequence[str] = ()) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, json.dumps([str(entry) for entry in sys.path]), str(threads)],
+            [sys.executable, "-c", _BOOT, json.dumps(search_path(paths)), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
+            env=os.environ | thread_variables(threads),
             text=True,
             encoding="utf-8",
         )
@@ -71,12 +77,30 @@ class Worker:
 Inbox = queue.SimpleQueue[tuple[Worker, Message]]
 
 
+@dataclass(frozen=True)
+class LocalProcesses:
+    """The trials in processes of this machine, ``jobs`` at once, of ``threads`` threads each."""
+
+    jobs: int
+    threads: int
+
+    def prepare(self, study: Study, device: str) -> tuple[str, Mapping[str, str]]:
+        """See :class:`~torchstone.lab.engine.Engine`."""
+        check_importable(study, "run it in this process with jobs=0")
+        device = checked_device(device)
+        return device, describe_environment(device=device, jobs=self.jobs, threads=self.threads)
+
+    def perform(self, study: Study, indices: Sequence[int], task_of: Callable[[int], Task], tell: TellOf) -> None:
+        """See :class:`~torchstone.lab.engine.Engine`."""
+        perform_in_processes(indices, task_of, self.jobs, self.threads, tell)
+
+
 def perform_in_processes(
     indices: Sequence[int],
     task_of: Callable[[int], Task],
     processes: int,
     threads: int,
-    tell: Callable[[int, Message], None],
+    tell: TellOf,
 ) -> None:
     """Perform the tasks ``task_of(index)`` in ``processes`` worker processes of ``threads`` threads each.
 
@@ -103,13 +127,13 @@ class _Pool:
         indices: Sequence[int],
         task_of: Callable[[int], Task],
         threads: int,
-        tell: Callable[[int, Message], None],
+        tell: TellOf,
     ) -> None:
         self.waiting, self.task_of, self.threads, self.tell = deque(indices), task_of, threads, tell
         self.inbox: Inbox = queue.SimpleQueue()
         self.alive: set[Worker] = set()
         self.busy: dict[Worker, int] = {}
-        self.retried: set[int] = set()
+        self.chances = Chances()
 
     def employ(self, worker: Worker | None) -> None:
         """Give the next task to ``worker``, or to a new one."""
@@ -138,18 +162,17 @@ class _Pool:
             return
         index = self.busy.pop(worker)
         if message["kind"] == "died":
-            self.bury(worker, index)
+            self.bury(worker, index, message)
         else:
             self.tell(index, message)
             self.employ(worker)
 
-    def bury(self, worker: Worker, index: int) -> None:
-        """Let a new worker try the task of one that died; a task that killed two has failed."""
+    def bury(self, worker: Worker, index: int, message: Message) -> None:
+        """Let a new worker try the task of one that died, itself or a rank of it; a task that killed two has failed."""
         ending = self.retire(worker)
-        if index in self.retried:
-            note = f"The process that ran this trial died twice; the second {ending}"
-            self.tell(index, {"kind": "failed", "note": f"{note}\n(SIGKILL often means: out of memory.)"})
+        failure = self.chances.after_death(index, message.get("note", ending))
+        if failure:
+            self.tell(index, failure)
         else:
-            self.retried.add(index)
             self.waiting.appendleft(index)
         self.employ(None)

@@ -3,21 +3,19 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
-import torch
-
 from torchstone.lab.encoding import decode_metrics
-from torchstone.lab.environment import available_cores, checked_device, describe_environment
+from torchstone.lab.engine import Engine, ThisProcess
+from torchstone.lab.environment import available_cores
 from torchstone.lab.plan import planned_trials
-from torchstone.lab.pool import perform_in_processes
+from torchstone.lab.pool import LocalProcesses
 from torchstone.lab.run import Event, Run
 from torchstone.lab.scratch import Scratch, folder_name, sweep
 from torchstone.lab.store import Key, Store
 from torchstone.lab.study import Record, Study, Trial
 from torchstone.lab.version import code_version
-from torchstone.lab.worker import Message, Task, perform
+from torchstone.lab.worker import Message, Task
 
 
 class TrialsFailedError(RuntimeError):
@@ -53,6 +51,7 @@ def run_study(
     seed: int = 0,
     jobs: int | None = None,
     device: str = "cpu",
+    engine: Engine | None = None,
     listen: Callable[[Event], None] = ignore,
 ) -> Run:
     """Run every trial of ``study`` that is not on record in ``out``, then judge them all.
@@ -67,6 +66,8 @@ def run_study(
         jobs: how many trials run at once, each in a process with its share of the cores as threads. By default
             :func:`default_jobs`, which leaves no core idle; 0 runs them one by one in this process, with its threads.
         device: where the trials compute, such as ``cpu`` or ``cuda:0``.
+        engine: what runs the trials, such as a :class:`~torchstone.lab.ray_engine.RayEngine`; by default this machine,
+            as ``jobs`` says.
         listen: called in this thread with every :class:`~torchstone.lab.run.Event`.
 
     Returns:
@@ -87,7 +88,7 @@ def run_study(
         True
     """
     started = time.monotonic()
-    driver = _prepare(study, scale, Path(out), seed, jobs, device, listen)
+    driver = _prepare(study, scale, Path(out), seed, jobs, device, engine, listen)
     try:
         driver.run_missing()
     except KeyboardInterrupt as interrupt:
@@ -115,34 +116,45 @@ def default_jobs(cores: int, trials: int) -> int:
 
 
 def _prepare(
-    study: Study, scale: str, out: Path, seed: int, jobs: int | None, device: str, listen: Callable[[Event], None]
+    study: Study,
+    scale: str,
+    out: Path,
+    seed: int,
+    jobs: int | None,
+    device: str,
+    engine: Engine | None,
+    listen: Callable[[Event], None],
 ) -> "_Driver":
     """Check what was asked for, and set the driver up."""
     if not isinstance(study, Study):
         name = getattr(study, "__name__", type(study).__name__)
         raise TypeError(f"study must be an instance of a Study, such as {name}(), but it is {study!r}.")
     trials = planned_trials(study, scale, seed)
-    jobs = _checked_jobs(jobs, study, len(trials))
-    device = checked_device(device)
-    threads = max(1, available_cores() // jobs) if jobs else torch.get_num_threads()
+    _check_processes(study)
+    if engine is None:
+        engine = this_machine(study, len(trials), jobs)
+    device, environment = engine.prepare(study, device)
     version = code_version(study)
     keys = [Key.of(study.claim.name, scale, trial, version, device) for trial in trials]
-    environment = describe_environment(device=device, jobs=jobs, threads=threads)
-    store = Store(out)
-    return _Driver(study, scale, seed, jobs, threads, trials, keys, environment, store, listen)
+    return _Driver(study, scale, seed, engine, trials, keys, environment, Store(out), listen)
 
 
-def _checked_jobs(jobs: int | None, study: Study, trials: int) -> int:
+def this_machine(study: Study, trials: int, jobs: int | None) -> Engine:
+    """The engine of this machine: ``jobs`` processes that share its cores, or for 0 this process."""
+    each = max(1, available_cores() // study.processes)  # cores of each rank of a distributed trial
     if jobs is None:
-        jobs = default_jobs(available_cores(), trials)
+        jobs = default_jobs(each, trials)
     if not isinstance(jobs, int) or jobs < 0:
         raise ValueError(f"jobs must be how many trials run at once, 0 or more, but it is {jobs!r}.")
-    if jobs and (type(study).__module__ == "__main__" or "<locals>" in type(study).__qualname__):
+    return LocalProcesses(jobs, max(1, each // jobs)) if jobs else ThisProcess()
+
+
+def _check_processes(study: Study) -> None:
+    if not isinstance(study.processes, int) or study.processes < 1:
         raise ValueError(
-            f"The study {type(study).__qualname__} cannot be imported by other processes: define it at the top of a "
-            "module of its own, or run it in this process with jobs=0."
+            f"processes of '{study.claim.name}' must be how many processes a trial is, 1 or more, but it is "
+            f"{study.processes!r}."
         )
-    return jobs
 
 
 @dataclass
@@ -152,8 +164,7 @@ class _Driver:
     study: Study
     scale: str
     block: int
-    jobs: int
-    threads: int
+    engine: Engine
     trials: Sequence[Trial]
     keys: Sequence[Key]
     environment: Mapping[str, str]
@@ -165,13 +176,7 @@ class _Driver:
 
     def run_missing(self) -> None:
         """Run what is not on record."""
-        missing = self.missing()
-        if self.jobs:
-            perform_in_processes(missing, self.task, self.jobs, self.threads, self.hear)
-            return
-        for index in missing:
-            self.hear(index, {"kind": "started"})
-            perform(self.task(index), partial(self.hear, index), lambda task: self.study)
+        self.engine.perform(self.study, self.missing(), self.task, self.hear)
 
     def missing(self) -> list[int]:
         """The trials to run; those on record are told as ``reused``."""
@@ -198,6 +203,7 @@ class _Driver:
             device=key.device,
             out=str(self.store.folder),
             scratch=str(self.scratch[index].path),
+            code_version=key.code_version,
         )
 
     def hear(self, index: int, message: Message) -> None:
@@ -219,7 +225,7 @@ class _Driver:
             decode_metrics(message["metrics"]),
             message["artifacts"],
             seconds=message["seconds"],
-            environment=self.environment,
+            environment={**self.environment, **message.get("environment", {})},
         )
         self.scratch.pop(index).remove()
 

@@ -78,10 +78,14 @@ class Study(ABC):
     """A claim and its test: subclass it, give ``claim`` and ``scales``, write the four parts. No registration.
 
     ``scales`` maps ``smoke``, ``laptop`` and ``paper`` to what ``trials`` needs to know (usually a frozen dataclass).
+    A study whose trials are themselves distributed says ``processes = n``: each trial is then n processes of one
+    machine, started by torchrun. ``run`` is called in each of them, in a process group of ``torch.distributed`` (gloo
+    on the CPU, nccl on GPUs), with one seed and one scratch folder for all; the outcome of rank 0 is that of the trial.
     """
 
     claim: ClassVar[Claim]
     scales: ClassVar[Mapping[str, Any]]
+    processes: ClassVar[int] = 1
 
     @abstractmethod
     def trials(self, scale: Any) -> Sequence[Trial]:

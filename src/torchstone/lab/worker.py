@@ -6,6 +6,7 @@ The process is a fresh Python. It ends by itself when its standard input closes,
 import json
 import math
 import os
+import platform
 import queue
 import random
 import signal
@@ -16,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -26,9 +28,12 @@ import torch
 
 from torchstone.files import write_tensors
 from torchstone.lab.encoding import digest, encode_metrics
+from torchstone.lab.environment import checked_device, describe_environment
 from torchstone.lab.plan import planned_trials
+from torchstone.lab.ranks import perform_in_ranks
 from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Context, Outcome, Study, Unavailable
+from torchstone.lab.version import code_version
 
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
@@ -37,7 +42,11 @@ SECONDS_BETWEEN_PROGRESS = 0.2
 
 @dataclass(frozen=True)
 class Task:
-    """A trial as plain values, from which a worker finds it again: ``index`` is its place in ``study.trials``."""
+    """A trial as plain values, from which a worker finds it again: ``index`` is its place in ``study.trials``.
+
+    ``code_version`` is that of the driver's code, unchecked when empty; ``away`` says that this is no process of the
+    driver's machine, so that what it computes with is told with the outcome.
+    """
 
     module: str
     qualname: str
@@ -48,31 +57,63 @@ class Task:
     device: str
     out: str
     scratch: str
+    code_version: str = ""
+    away: bool = False
 
 
 def study_of(task: Task) -> Study:
-    """The study that ``task`` names, imported."""
-    study: Study = attrgetter(task.qualname)(import_module(task.module))()
-    return study
+    """The study that ``task`` names, imported.
+
+    Raises:
+        RuntimeError: its code is not the driver's.
+    """
+    return _imported(task.module, task.qualname, task.code_version)()
+
+
+@cache
+def _imported(module: str, qualname: str, expected: str) -> type[Study]:
+    """The class of a study; its code is compared when it is imported, since a file may change later."""
+    kind: type[Study] = attrgetter(qualname)(import_module(module))
+    found = code_version(kind()) if expected else expected
+    if found != expected:
+        raise RuntimeError(
+            f"The code of {module} has version {found} on {platform.node()}, but the run was started with {expected}. "
+            "If the file was edited, start the run again; on a cluster, install the same code on every node."
+        )
+    return kind
 
 
 def perform(task: Task, tell: Tell, get_study: Callable[[Task], Study] = study_of) -> None:
     """Run one trial, write its tensors to their file, and tell how it goes: messages ``progress``, then an end.
 
     The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds, ``skipped`` with what this
-    machine lacks, or ``failed`` with the traceback. Every trial starts with the global generators of torch, numpy and
-    random at its own seed, and leaves them as they were: a study that draws from them can be repeated, too.
+    machine lacks, ``failed`` with the traceback, or ``died`` when a process of a distributed trial was killed. Every
+    trial starts with the global generators of torch, numpy and random at its own seed, and leaves them as they were: a
+    study that draws from them can be repeated, too.
     """
+
+    def run() -> Message:
+        if task.away:
+            checked_device(task.device)
+        study = get_study(task)
+        message = perform_in_ranks(task, study.processes, tell) if study.processes > 1 else run_trial(study, task, tell)
+        return message | {"environment": _environment(task)} if task.away else message
+
+    tell(ending_of(run))
+
+
+def ending_of(run: Callable[[], Message]) -> Message:
+    """What ``run`` returns, or in words what it raises."""
     try:
-        message = _run(get_study(task), task, tell)
+        return run()
     except Unavailable as lack:
-        message = {"kind": "skipped", "note": str(lack)}
+        return {"kind": "skipped", "note": str(lack)}
     except (Exception, SystemExit):
-        message = {"kind": "failed", "note": traceback.format_exc().rstrip()}
-    tell(message)
+        return {"kind": "failed", "note": traceback.format_exc().rstrip()}
 
 
-def _run(study: Study, task: Task, tell: Tell) -> Message:
+def run_trial(study: Study, task: Task, tell: Tell, rank: int = 0) -> Message:
+    """Run a trial, or one rank of it; only that of rank 0 has an outcome."""
     trial = planned_trials(study, task.scale, task.block)[task.index]
     if digest(trial.config) != task.config_hash:
         raise ValueError("trials() gave another list in the worker than in the driver; it must depend on scale alone.")
@@ -81,8 +122,16 @@ def _run(study: Study, task: Task, tell: Tell) -> Message:
     with _seeded(trial.seed, context.device):
         outcome = study.run(trial, context)
     seconds = time.perf_counter() - started
+    if rank:
+        return {"kind": "finished"}
     metrics = encode_metrics(_checked(outcome))
     return {"kind": "finished", "metrics": metrics, "artifacts": _keep_tensors(outcome, task), "seconds": seconds}
+
+
+def _environment(task: Task) -> dict[str, str]:
+    """What this machine computes with; how many trials run at once is the driver's to say."""
+    environment = describe_environment(device=task.device, jobs=0, threads=torch.get_num_threads())
+    return {name: value for name, value in environment.items() if name != "jobs"}
 
 
 def _checked(outcome: object) -> Mapping[str, float]:

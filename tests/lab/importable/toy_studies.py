@@ -113,6 +113,61 @@ class Careless(Toy):
         return Outcome({"torch": torch.rand(1), "numpy": np.random.rand(), "random": random.random()})  # noqa: NPY002
 
 
+class Together(Toy):
+    """Trials of two processes that add up what they drew, step by step."""
+
+    claim = claim("together-toy")
+    scales: ClassVar[Mapping[str, Any]] = {"smoke": 1, "laptop": 2}
+    processes = 2
+
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        rank, total = torch.distributed.get_rank(), torch.zeros(6, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(100 * trial.seed + rank)
+        for step in range(5):
+            self.step(trial, context, step)
+            drawn = torch.randn(6, generator=generator, dtype=torch.float64)
+            torch.distributed.all_reduce(drawn)
+            total += drawn
+        metrics = {"sum": total.sum(), "rank": rank, "processes": torch.distributed.get_world_size()}
+        return Outcome(metrics, {"total": total})
+
+
+class Bereaved(Together):
+    """Rank 1 kills itself in step 3, once."""
+
+    claim = claim("bereaved-toy")
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        super().step(trial, context, step)
+        killed = context.scratch / "killed"
+        if torch.distributed.get_rank() == 1 and step == 3 and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Dissenting(Together):
+    """Rank 1 raises while rank 0 waits for it."""
+
+    claim = claim("dissenting-toy")
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        if torch.distributed.get_rank() == 1:
+            raise ArithmeticError("rank 1 broke")
+
+
+class EndlessTogether(Together):
+    """Goes on for ever in both of its processes, and says which they are."""
+
+    claim = claim("endless-together-toy")
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        processes = [None, None]
+        torch.distributed.all_gather_object(processes, os.getpid())
+        while True:
+            context.progress(0.5, f"by processes {processes[0]} {processes[1]}")
+            time.sleep(0.01)
+
+
 def mended(context: Context) -> bool:
     return (context.scratch.parent.parent / "mended").exists()
 
