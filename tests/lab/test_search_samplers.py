@@ -221,4 +221,4 @@ def test_tpe_without_optuna_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(Unavailable, match=r"pip install 'torchstone\[search\]'"):
-        search(tpe_setting, 11)
+        search(tpe_setting, 1)

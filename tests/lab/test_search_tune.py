@@ -2,10 +2,12 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import need
 
 from torchstone.files import DamagedFileError
 from torchstone.lab import Context, Sealed, SealedError, Splits, Trial
@@ -109,6 +111,26 @@ def test_a_search_that_was_stopped_goes_on_and_tries_nothing_twice(search: Tune,
     undisturbed = search(folder="other", sampler=sampler)
     assert resumed.metrics == undisturbed.metrics
     assert all(torch.equal(a, undisturbed.artifacts[name]) for name, a in resumed.artifacts.items())
+
+
+def test_a_search_by_tpe_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, splits: Splits[str]) -> None:
+    need(find_spec("optuna") is not None, "Optuna is missing: pip install 'torchstone[search]'.")
+    [trial] = tuned_arms({"ours": Recipe}, Budget(settings=14, steps=1, seeds=1), sampler="tpe", direction="minimize")
+    stops = iter([3, 12])
+    stop = next(stops)
+
+    def stopping(attempt: Attempt[Recipe, str]) -> float:
+        nonlocal stop
+        if attempt.k == stop:
+            stop = next(stops, -1)
+            raise KeyboardInterrupt
+        return -height(attempt)
+
+    stopped, undisturbed = (Context(torch.device("cpu"), tmp_path / name) for name in ("stopped", "undisturbed"))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            tune(Recipe, stopping, splits, trial, stopped)
+    assert tune(Recipe, stopping, splits, trial, stopped) == tune(Recipe, stopping, splits, trial, undisturbed)
 
 
 def test_a_finished_search_is_not_searched_again(search: Tune) -> None:

@@ -46,6 +46,7 @@ def tpe_setting(recipe: type[R], past: Sequence[tuple[R, float]] = (), *, seed: 
     check_counts(seed, k)
     if len(past) != k:
         raise ValueError(f"past must hold the {k} settings before number {k}, but it holds {len(past)}.")
+    _optuna()  # that it is missing is said before the first setting, not after the tenth
     if k < STARTUP:
         return sobol_setting(recipe, seed=seed, arm=arm, k=k)
     return recipe(**_ask(space_of(recipe), past, whole(seed, arm, k) % 2**32))
