@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,11 @@ if TYPE_CHECKING:
 
 
 def write_mlflow(records: Sequence[Recorded], folder: Path) -> int:
-    """Write each record as a run into ``folder/mlflow.db``, its tensors below ``folder/artifacts``.
+    """Write each record as a run into ``folder/mlflow.db``, its tensors below ``folder/artifacts``; returns how many.
 
     ``mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`` shows them; the experiment is ``torchstone/STUDY``. A
     record that is there is left as it is. MLflow makes infinities the largest numbers that it knows, and ``recall@1``,
     whose sign it does not take, becomes ``recall_1``.
-
-    Returns:
-        How many runs were written; the extra ``mlflow`` is needed.
     """
     from mlflow import MlflowClient
 
@@ -41,14 +39,16 @@ def write_mlflow(records: Sequence[Recorded], folder: Path) -> int:
 
 
 def _write(client: "MlflowClient", experiment: str, recorded: Recorded) -> None:
+    from mlflow.entities import Metric, Param
+
     values, artifacts = record_values(recorded), recorded.record.artifacts
     tags = {f"torchstone.{name}": str(value) for name, value in values.items() if isinstance(value, str | int | float)}
     tags |= {f"environment.{name}": value for name, value in values["environment"].items()}
     run = client.create_run(experiment, tags=tags, run_name=f"{recorded.key.arm}, seed {recorded.key.seed}").info.run_id
-    for name, value in {"arm": values["arm"], "seed": values["seed"], **values["config"]}.items():
-        client.log_param(run, _allowed(name), value)
-    for name, value in values["metrics"].items():
-        client.log_metric(run, _allowed(name), value)
+    parameters = {"arm": values["arm"], "seed": values["seed"], **values["config"]}
+    finished = int(datetime.fromisoformat(values["finished"]).timestamp() * 1000)
+    metrics = [Metric(_allowed(name), value, finished, 0) for name, value in values["metrics"].items()]
+    client.log_batch(run, metrics, [Param(_allowed(name), str(value)) for name, value in parameters.items()])
     if isinstance(artifacts, Artifacts):
         client.log_artifact(run, str(artifacts.path))
     client.set_terminated(run)

@@ -51,7 +51,7 @@ def to_csv(records: Sequence[Recorded]) -> str:
         >>> coin = Recorded(key, Record(trial, {"heads": 0.4}, {}, 1.5), Origin({}, "2026-01-31T12:00:00+00:00"))
         >>> print(to_csv([coin]), end="")
         record,study,scale,arm,seed,device,code_version,seconds,finished,tensors,config.throws,metrics.heads
-        1d6b1d1a7a0e7b3d,fair,laptop,coin,3,cpu,0123456789ab,1.5,2026-01-31T12:00:00+00:00,,10,0.4
+        23beabd4015910a0,fair,laptop,coin,3,cpu,0123456789ab,1.5,2026-01-31T12:00:00+00:00,,10,0.4
     """
     rows = [_row(recorded) for recorded in records]
     columns = dict.fromkeys(column for row in rows for column in row)
