@@ -1,7 +1,10 @@
 """Claims that take no time: one that holds, one whose trials fail, one that is interrupted."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
+
+import torch
 
 from torchstone.lab import Check, Claim, Context, Estimate, Outcome, Paper, Record, Study, Trial, Verdict
 
@@ -44,3 +47,13 @@ class Interrupted(Holds):
         if trial.seed == 2:
             raise KeyboardInterrupt
         return super().run(trial, context)
+
+
+class Moody(Holds):
+    """Its trials read a file, which no record tells."""
+
+    claim = Claim("toy-moody", "Moods last.", PAPER)
+
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        mood = float(Path("mood").read_text())
+        return Outcome({"mood": mood, "half": 0.5}, {"x": torch.full((2,), mood)})
