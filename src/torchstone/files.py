@@ -86,23 +86,28 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write_tensors(target: Path, tensors: "Mapping[str, Tensor]") -> str:
-    """Write named tensors to ``target`` as safetensors, atomically; returns the SHA-256 of the file.
+def tensor_bytes(tensors: "Mapping[str, Tensor]") -> bytes:
+    """Named tensors as the content of a safetensors file.
 
     Tensors that share memory are written by value, and come back apart.
 
     Raises:
-        TypeError: safetensors knows no such type of numbers (complex128, say); nothing was written.
+        TypeError: safetensors knows no such type of numbers (complex128, say).
     """
     from safetensors.torch import save
 
     try:
-        content = save(_apart(tensors))
+        return save(_apart(tensors))
     except KeyError as error:
         raise TypeError(
             f"A safetensors file cannot hold tensors of the type {error.args[0]}. Convert them first: a complex tensor "
             "with torch.view_as_real, say."
         ) from error
+
+
+def write_tensors(target: Path, tensors: "Mapping[str, Tensor]") -> str:
+    """Write :func:`tensor_bytes` to ``target`` atomically; returns the SHA-256 of the file."""
+    content = tensor_bytes(tensors)
     write_bytes(target, content)
     return sha256(content)
 

@@ -3,13 +3,13 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from torchstone.lab.study import Study
 
-NOT_RUN = frozenset({"judge", "figures", "claim"})  # a change of the rule, a picture or the words keeps the records
+NOT_RUN = frozenset({"judge", "figures", "claim", "power"})  # a change of rule, pictures or words keeps the records
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Import = (ast.Import, ast.ImportFrom)
 
@@ -19,9 +19,9 @@ def code_version(study: Study) -> str:
 
     They are a hash of the syntax tree of the study's module and of the modules in the same package folder that it
     imports, directly or through one another. Left out are comments, docstrings and formatting, the members ``judge``,
-    ``figures`` and ``claim`` of its classes, and the functions, constants and imports of its module that only these
-    use. So a new rule, picture or sentence keeps the records; anything that may change a trial does not. Changes of the
-    libraries that the study calls do not count: their versions are in the record.
+    ``figures``, ``claim`` and ``power`` of its classes, and the functions, constants and imports of its module that
+    only these use. So a new rule, picture or sentence keeps the records; anything that may change a trial does not.
+    Changes of the libraries that the study calls do not count: their versions are in the record.
 
     Raises:
         ValueError: the study's source cannot be read, since it is not defined in a file.
@@ -73,7 +73,8 @@ def _strip_what_is_not_run(tree: ast.Module) -> None:
         if isinstance(node, ast.ClassDef):
             node.body = [member for member in node.body if not NOT_RUN & set(_bound(member))] or [ast.Pass()]
     tree.body = [single for node in tree.body for single in _single_imports(node)]
-    while unused := [node for node in tree.body if _removable(node) and not _used(node, tree)]:
+    mentioned = {node: {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)} for node in tree.body}
+    while unused := [node for node in tree.body if _removable(node) and not _used(node, tree, mentioned)]:
         tree.body = [node for node in tree.body if node not in unused]
 
 
@@ -105,11 +106,10 @@ def _removable(node: ast.stmt) -> bool:
     return isinstance(node, (*_Import, ast.AnnAssign)) and "*" not in _bound(node)
 
 
-def _used(node: ast.stmt, tree: ast.Module) -> bool:
+def _used(node: ast.stmt, tree: ast.Module, mentioned: Mapping[ast.stmt, set[str]]) -> bool:
     """Whether another statement of the module mentions a name that ``node`` binds."""
     names = set(_bound(node))
-    others = (inner for other in tree.body if other is not node for inner in ast.walk(other))
-    return any(isinstance(inner, ast.Name) and inner.id in names for inner in others)
+    return any(names & mentioned[other] for other in tree.body if other is not node)
 
 
 def _imports(tree: ast.Module, folder: str) -> Iterator[str]:

@@ -14,8 +14,7 @@ from torchstone.files import (
     read_tensors,
     remove_directory,
     sha256,
-    write_bytes,
-    write_tensors,
+    tensor_bytes,
 )
 from torchstone.training.nested import flatten, unflatten
 
@@ -36,8 +35,8 @@ class Checkpoint:
 def save_checkpoint(folder: str | Path, step: int, state: Any, *, keep: int | None = None) -> Path:
     """Write nested ``state`` to ``folder/step-00001200``; a process killed at any moment loses no earlier checkpoint.
 
-    Everything is written and synced under a temporary name, the manifest last, and appears by one rename. Only then
-    are older checkpoints removed.
+    Everything is written and synced under a temporary name, and appears by one rename. Only then are older checkpoints
+    removed.
 
     Args:
         folder: where the checkpoints of one training lie.
@@ -67,10 +66,11 @@ def save_checkpoint(folder: str | Path, step: int, state: Any, *, keep: int | No
     if target.exists() and not _is_whole(target):
         remove_directory(target)
     with atomic_directory(target) as temporary:
-        content = json.dumps(document).encode()
-        write_bytes(temporary / _STATE, content)
-        files = {_STATE: sha256(content), _TENSORS: write_tensors(temporary / _TENSORS, tensors)}
-        write_bytes(temporary / _MANIFEST, _seal({"version": VERSION, "step": step, "files": files}))
+        contents = {_STATE: json.dumps(document).encode(), _TENSORS: tensor_bytes(tensors)}
+        sums = {name: sha256(content) for name, content in contents.items()}
+        manifest = _seal({"version": VERSION, "step": step, "files": sums})
+        for name, content in (contents | {_MANIFEST: manifest}).items():
+            (temporary / name).write_bytes(content)  # synced once, before all three appear together
     earlier = [path for path in _checkpoints(folder) if _step(path) <= step]
     for path in earlier[keep:] if keep is not None else []:
         remove_directory(path)
