@@ -162,3 +162,29 @@ def test_an_unknown_claim_is_answered_with_those_that_may_be_meant(torchstone: C
         assert f"There is no claim named '{name}'" in answer.errors
         assert offer in answer.errors
         assert "torchstone list" in answer.errors
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--address", "10.0.0.1:6379"), "--address is for a Ray cluster: add --engine ray."),
+        (("--gpus-per-trial", "0.5"), "--gpus-per-trial is for a Ray cluster: add --engine ray."),
+        (("--engine", "ray", "--cpus-per-trial", "0"), "--cpus-per-trial must be a whole number of cores, 1 or more"),
+        (("--engine", "ray", "--jobs", "0"), "--jobs 0 runs trials in this process: leave --engine ray out."),
+        (("--engine", "ray", "--address", "ray://x:1"), "--address must be that of the cluster itself"),
+        (("--engine", "ray", "--device", "abacus"), "--device must be 'cpu' or 'cuda' on a cluster"),
+    ],
+)
+def test_what_a_cluster_cannot_is_refused_in_one_sentence(
+    torchstone: Command, words: tuple[str, ...], complaint: str
+) -> None:
+    answer = torchstone("run", "toy-holds", *words)
+    assert (answer.code, answer.output) == (2, "")
+    assert answer.errors.startswith(f"torchstone: {complaint}")
+    assert answer.errors.count("\n") == 1
+
+
+def test_a_cluster_that_is_not_there_is_told_in_words(torchstone: Command) -> None:
+    answer = torchstone("run", "toy-holds", "--engine", "ray", "--address", "127.0.0.1:1")
+    assert (answer.code, answer.output) == (2, "")
+    assert "Ray" in answer.errors  # not installed, or no cluster

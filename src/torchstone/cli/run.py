@@ -3,25 +3,34 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from torchstone.cli.common import OUT, UsageError, check_writable, find_study, mendable, print_json, screen
 
 if TYPE_CHECKING:
-    from torchstone.lab import Study
+    from torchstone.lab import RayEngine, Study
     from torchstone.lab.run import Run as FinishedRun
 
 FAILED = 1
 INTERRUPTED = 130
-JOBS = tyro.constructors.PrimitiveConstructorSpec[int | None](
-    nargs=1,
-    metavar="N",
-    instance_from_str=lambda words: int(words[0]),
-    is_instance=lambda value: value is None or isinstance(value, int),
-    str_from_instance=lambda value: ["fill-the-cores" if value is None else str(value)],
-)
+
+
+def number_or(default: str, kind: type[int] | type[float] = int) -> "tyro.constructors.PrimitiveConstructorSpec[Any]":
+    """An option that is a number, or when it is not given what ``default`` says."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N",
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [default if value is None else str(value)],
+    )
+
+
+Jobs = Annotated[int | None, number_or("fill-the-cores")]
+Cpus = Annotated[int | None, number_or("one-per-process")]
+Gpus = Annotated[float | None, number_or("one-per-process-on-cuda", float)]
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Run:
     """the claim; `torchstone list` shows all of them"""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """smoke: seconds, not judged; laptop: minutes; paper: the paper's own protocol"""
-    jobs: Annotated[int | None, JOBS] = None
+    jobs: Jobs = None
     """trials at the same time, each with its share of the cores; 0 runs them in this process"""
     seed: int = 0
     """block of seeds: another number repeats the whole run with other seeds"""
@@ -42,9 +51,18 @@ class Run:
     """print JSON instead of a table; progress goes to stderr in any case"""
     device: str = "cpu"
     """where the trials compute, such as cpu or cuda"""
+    engine: Literal["local", "ray"] = "local"
+    """local: processes of this machine; ray: a running Ray cluster, where --jobs is how many trials it gets at once"""
+    address: str = "auto"
+    """of the Ray cluster, such as 10.0.0.1:6379; auto: $RAY_ADDRESS, or the one that runs on this machine"""
+    cpus_per_trial: Cpus = None
+    """cores of a trial on the Ray cluster, which are its threads"""
+    gpus_per_trial: Gpus = None
+    """GPUs of a trial on the Ray cluster; 0.5 lets two trials share one"""
 
     def run(self) -> int:
         """Run the claim and print the answer; returns the exit code."""
+        from torchstone.lab.engine import EngineError
         from torchstone.lab.runner import TrialsFailedError
 
         study = find_study(self.name)
@@ -52,6 +70,8 @@ class Run:
         try:
             with mendable(self.out):
                 run = self.perform(study)
+        except EngineError as error:
+            raise UsageError(f"--{error}") from None
         except TrialsFailedError as error:
             print(f"torchstone: {error}", file=sys.stderr)
             return FAILED
@@ -62,7 +82,6 @@ class Run:
 
     def check(self, study: "Study") -> None:
         """Refuse what cannot be run, before anything is."""
-        from torchstone.lab.environment import checked_device
         from torchstone.lab.plan import planned_trials
 
         if self.jobs is not None and self.jobs < 0:
@@ -77,11 +96,34 @@ class Run:
             planned_trials(study, self.scale, self.seed)
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
+        self.check_place()
+        check_writable(self.out)
+
+    def check_place(self) -> None:
+        """Refuse a device that is not there, and options of the other engine."""
+        from torchstone.lab.environment import checked_device
+
+        if self.engine == "ray":
+            self.cluster()
+            return
+        for option in ("address", "cpus_per_trial", "gpus_per_trial"):
+            if getattr(self, option) != getattr(Run, option):
+                raise UsageError(f"--{option.replace('_', '-')} is for a Ray cluster: add --engine ray.")
         try:
             checked_device(self.device)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
-        check_writable(self.out)
+
+    def cluster(self) -> "RayEngine":
+        """The engine of the Ray cluster, not yet connected."""
+        from torchstone.lab.ray_engine import AT_ONCE, RayEngine
+
+        if self.jobs == 0:
+            raise UsageError("--jobs 0 runs trials in this process: leave --engine ray out.")
+        try:
+            return RayEngine(self.address, self.cpus_per_trial, self.gpus_per_trial, self.jobs or AT_ONCE)
+        except ValueError as error:
+            raise UsageError(f"--{str(error).replace('_', '-')}") from None
 
     def perform(self, study: "Study") -> "FinishedRun":
         """Run the study under a display of its progress."""
@@ -90,7 +132,14 @@ class Run:
 
         with watch(self.name, screen(errors=True)) as listen:
             return run_study(
-                study, self.scale, out=self.out, seed=self.seed, jobs=self.jobs, device=self.device, listen=listen
+                study,
+                self.scale,
+                out=self.out,
+                seed=self.seed,
+                jobs=self.jobs,
+                device=self.device,
+                engine=self.cluster() if self.engine == "ray" else None,
+                listen=listen,
             )
 
     def answer(self, run: "FinishedRun") -> int:

@@ -14,6 +14,10 @@ from torchstone.lab.worker import Message, Task, Tell, perform
 TellOf = Callable[[int, Message], None]  # the index of a trial, and what is told of it
 
 
+class EngineError(ValueError):
+    """The place where trials should run is not there, or cannot run these; the message says how to mend it."""
+
+
 class Engine(Protocol):
     """Runs trials somewhere: in this process, in processes of this machine, on a cluster."""
 
@@ -21,7 +25,7 @@ class Engine(Protocol):
         """The full name of ``device``, and what the trials will be computed with, by name.
 
         Raises:
-            ValueError: this engine cannot run this study on this device; the message says why.
+            ValueError: this engine cannot run this study on this device.
         """
 
     def perform(self, study: Study, indices: Sequence[int], task_of: Callable[[int], Task], tell: TellOf) -> None:

@@ -5,8 +5,10 @@ through the object store, and the driver alone writes the records.
 """
 
 import logging
+import os
 import queue
 import random
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +20,7 @@ import torch
 
 from torchstone.cache import cache_folder
 from torchstone.files import write_bytes
-from torchstone.lab.engine import Chances, TellOf, check_importable
+from torchstone.lab.engine import Chances, EngineError, TellOf, check_importable
 from torchstone.lab.environment import describe_environment
 from torchstone.lab.pool import Inbox, Worker
 from torchstone.lab.ranks import search_path
@@ -28,10 +30,6 @@ from torchstone.lab.study import Study
 from torchstone.lab.worker import Message, Task
 
 AT_ONCE = 256  # trials that the cluster knows of, running or waiting: enough for an autoscaler to see what is needed
-
-
-class ClusterError(ValueError):
-    """There is no Ray, or no cluster, to run on; the message says how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,15 @@ class RayEngine:
         if gpus is not None and not (0 <= gpus <= 1 or (gpus > 0 and float(gpus).is_integer())):
             raise ValueError(f"gpus_per_trial must be a whole number, or a part of one GPU, but it is {gpus!r}.")
         if not isinstance(self.jobs, int) or self.jobs < 1:
-            raise ValueError(f"jobs must be how many trials the cluster is given at once, 1 or more: {self.jobs!r}.")
+            raise ValueError(
+                f"jobs must be how many trials the cluster is given at once, 1 or more, but it is {self.jobs!r}."
+            )
 
     def prepare(self, study: Study, device: str) -> tuple[str, Mapping[str, str]]:
         """See :class:`~torchstone.lab.engine.Engine`; the device is that of a node, not of this machine."""
         check_importable(study, "run it on this machine in this process, with jobs=0")
         if self.address.startswith("ray://"):
-            raise ClusterError(
+            raise EngineError(
                 f"address must be that of the cluster itself, such as 10.0.0.1:6379, but it is '{self.address}', a Ray "
                 "client's. Start torchstone on a node of the cluster: ray job submit -- torchstone run ..."
             )
@@ -86,7 +86,7 @@ class RayEngine:
         """See :class:`~torchstone.lab.engine.Engine`.
 
         Raises:
-            ClusterError: Ray is not installed, or no cluster answers.
+            EngineError: Ray is not installed, or no cluster answers.
         """
         if not indices:
             return
@@ -94,6 +94,9 @@ class RayEngine:
         crowd = _Crowd(ray, self, study, indices, task_of, tell)
         try:
             crowd.run()
+        except KeyboardInterrupt:
+            crowd.hear_the_last()
+            raise
         finally:
             crowd.disperse()
             if ours:
@@ -181,6 +184,15 @@ class _Crowd:
             write_bytes(artifact_path(Path(task.out), ending["artifacts"]), tensors)
         self.tell(index, ending)
 
+    def hear_the_last(self) -> None:
+        """Pass on what has finished by now, and begin nothing."""
+        while self.streams:
+            ready, _ = self.ray.wait(list(self.streams), num_returns=len(self.streams), timeout=0)
+            if not ready:
+                return
+            for stream in ready:
+                self.hear(stream, self.next_message(stream))
+
     def disperse(self) -> None:
         """End what is still under way."""
         for stream in self.streams:
@@ -223,26 +235,43 @@ def _connected(address: str) -> tuple[ModuleType, bool]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError(
+        raise EngineError(
             "engine 'ray' needs Ray, which is not installed: pip install 'torchstone[cluster]'"
         ) from error
     if ray.is_initialized():
         return ray, False
+    _check_reachable(address)
     state = random.getstate()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"address must be that of a running Ray cluster, but none answers at '{address}': {error}. Start one with "
-            "ray start --head, or give its address."
-        ) from error
+        raise _no_answer(address, error) from error
     finally:
         random.setstate(state)  # Ray draws from it
     return ray, True
 
 
+def _check_reachable(address: str) -> None:
+    """Refuse at once an address where nobody listens; Ray would try for minutes."""
+    where = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
+    if where == "auto":
+        return
+    host, _, port = where.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _no_answer(where, error) from error
+
+
+def _no_answer(address: str, error: Exception) -> EngineError:
+    return EngineError(
+        f"address must be that of a running Ray cluster, such as 10.0.0.1:6379, but none answers at '{address}' "
+        f"({error}). Start one with ray start --head, or give its address."
+    )
+
+
 def _device_of_a_node(device: str) -> str:
     """``cpu``, or ``cuda:0`` for ``cuda``: Ray shows a trial its own GPUs only."""
     if device not in ("cpu", "cuda", "cuda:0"):
-        raise ValueError(f"device must be 'cpu' or 'cuda' on a cluster, where Ray deals out the GPUs, not '{device}'.")
+        raise EngineError(f"device must be 'cpu' or 'cuda' on a cluster, where Ray deals out the GPUs, not '{device}'.")
     return "cpu" if device == "cpu" else "cuda:0"

@@ -177,3 +177,14 @@ def replace(target: Path, text: str) -> None:
     temporary = target.with_suffix(".tmp")
     temporary.write_text(text)
     temporary.replace(target)
+
+
+class Watched(Toy):
+    """Every step waits until it has been told, so that a trial can be killed in its midst."""
+
+    claim = claim("watched-toy")
+    scales: ClassVar[Mapping[str, Any]] = {"smoke": 2, "laptop": 2}
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        time.sleep(0.25)
+        context.progress((step + 1) / 5, f"step {step + 1} by process {os.getpid()} of {os.getppid()}")

@@ -1,0 +1,220 @@
+"""The engine 'ray' on a real cluster of this machine's: the bits of the local engine, whatever dies meanwhile."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from safetensors.torch import load
+from tests.conftest import need
+
+from torchstone.files import sha256
+from torchstone.lab import EngineError, Event, RayEngine, Record, RunInterrupted, Study, code_version, run_study
+from torchstone.lab.encoding import digest
+from torchstone.lab.ray_engine import perform_on_node
+from torchstone.lab.worker import Message, Task
+
+HERE = Path(__file__).parent / "importable"
+ADDRESS = "127.0.0.1:6394"
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(HERE)
+    import toy_studies
+
+    return toy_studies
+
+
+@pytest.fixture(scope="module")
+def ray() -> ModuleType:
+    need(find_spec("ray") is not None, "Ray is missing: pip install 'torchstone[cluster]'.")
+    import ray
+
+    return ray
+
+
+@pytest.fixture(scope="module")
+def cluster(ray: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
+    """A head node of two cores, with a cache folder of its own; nothing of it is left afterwards."""
+    folder = tmp_path_factory.mktemp("ray")
+    options = ["--head", "--block", "--num-cpus=2", "--num-gpus=0", "--include-dashboard=false", "--port=6394"]
+    options += ["--node-ip-address=127.0.0.1", "--object-store-memory=100000000", "--disable-usage-stats"]
+    variables = {"RAY_AUTH_MODE": "disabled", "TORCHSTONE_CACHE": str(folder / "cache")}
+    with pytest.MonkeyPatch.context() as patch, (folder / "log").open("w") as log:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options]
+        head = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_for("Ray runtime started", folder / "log")
+            yield RayEngine(ADDRESS)
+        finally:
+            head.terminate()
+            head.wait()
+
+
+def wait_for(words: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while words not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def bits(records: list[Record]) -> list[object]:
+    return [
+        (r.trial, {k: v.hex() for k, v in r.metrics.items()}, {k: v.numpy().tobytes() for k, v in r.artifacts.items()})
+        for r in records
+    ]
+
+
+def test_what_is_killed_in_mid_trial_changes_no_bit(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if event.note.startswith("step 2 ") and kinds(events, event.index) == ["started"]:
+            trial, worker_of_ray = map(int, event.note.split()[-3::2])
+            os.kill((trial, worker_of_ray)[event.index], signal.SIGKILL)
+
+    run = run_study(toys.Watched(), out=tmp_path / "ray", engine=cluster, listen=listen)
+    here = run_study(toys.Watched(), out=tmp_path / "here", jobs=0)
+    assert bits(run.records) == bits(here.records)
+    assert kinds(events, 0) == kinds(events, 1) == ["started", "started", "finished"]
+    assert leftovers(tmp_path / "ray") == leftovers(tmp_path / "here")
+    assert run.environment["engine"] == "ray"
+
+
+def kinds(events: list[Event], index: int) -> list[str]:
+    return [event.kind for event in events if event.index == index and event.kind != "progress"]
+
+
+def leftovers(out: Path) -> set[str]:
+    """Every file except the store itself, tensors by the name that their hash gives them."""
+    return {str(path.relative_to(out)) for path in out.rglob("*") if "store.sqlite" not in path.name}
+
+
+def test_ctrl_c_ends_the_trials_on_the_nodes(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
+    workers = set[int]()
+
+    def listen(event: Event) -> None:
+        if event.note.startswith("by process") and not workers:
+            workers.add(int(event.note.split()[-1]))
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(RunInterrupted, match="of 3 trials are on record"):
+        run_study(toys.Endless(), out=tmp_path, engine=cluster, listen=listen)
+    deadline = time.monotonic() + 5
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(workers) == 1
+    assert not any(map(alive, workers))
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+Node = Callable[[Task], list[Message]]
+
+
+@pytest.fixture
+def node(toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    """Run a task as a node of a cluster does, in a cache folder of its own; gives its messages."""
+    monkeypatch.setenv("TORCHSTONE_CACHE", str(tmp_path / "node"))
+    return lambda task: list(perform_on_node(asdict(task), 1, [str(HERE)]))
+
+
+def task_of(study: Study, **changes: object) -> Task:
+    (trial, *_) = study.trials(1)
+    plain = Task(
+        type(study).__module__, type(study).__qualname__, "smoke", 0, 0, digest(trial.config), "cpu", "/nowhere",
+        f"/nowhere/scratch/{study.claim.name}", code_version(study),
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def test_a_node_sends_tensors_and_its_own_environment(toys: ModuleType, node: Node, tmp_path: Path) -> None:
+    messages = node(task_of(toys.Toy()))
+    assert messages[0] == {"kind": "started"}
+    last = messages[-1]
+    assert sha256(last["tensors"]) == last["artifacts"]
+    assert set(load(last["tensors"])) == {"x", "gram", "half"}
+    assert last["environment"]["threads per job"] == "1"
+    assert "jobs" not in last["environment"]
+    assert list((tmp_path / "node" / "scratch").iterdir()) == []
+
+
+def test_a_node_with_other_code_or_without_the_device_says_so(toys: ModuleType, node: Node) -> None:
+    told = node(task_of(toys.Toy(), code_version="0" * 12))[-1]
+    assert told["kind"] == "failed"
+    assert f"but the run was started with {'0' * 12}. If the file was edited" in told["note"]
+    told = node(task_of(toys.Toy(), device="cuda:99"))[-1]
+    assert told["kind"] == "failed"
+    assert "device must be one that this machine has" in told["note"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cpus_per_trial": 0}, "cpus_per_trial must be a whole number of cores, 1 or more, but it is 0"),
+        ({"gpus_per_trial": 1.5}, "gpus_per_trial must be a whole number, or a part of one GPU, but it is 1.5"),
+        ({"gpus_per_trial": -1}, "gpus_per_trial must be"),
+        ({"gpus_per_trial": math.nan}, "gpus_per_trial must be"),
+        ({"jobs": 0}, "jobs must be how many trials the cluster is given at once, 1 or more, but it is 0"),
+    ],
+)
+def test_bad_numbers(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RayEngine(**arguments)
+
+
+def test_what_cannot_run_is_refused_before_anything_does(toys: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"address must be that of the cluster itself, .* is 'ray://x:10001'"):
+        run_study(toys.Toy(), out=tmp_path, engine=RayEngine("ray://x:10001"))
+    with pytest.raises(EngineError, match=r"device must be 'cpu' or 'cuda' on a cluster, .* not 'cuda:1'"):
+        run_study(toys.Toy(), out=tmp_path, device="cuda:1", engine=RayEngine())
+
+
+def test_without_ray_the_extra_is_named(toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EngineError, match=r"engine 'ray' needs Ray, .*: pip install 'torchstone\[cluster\]'"):
+        run_study(toys.Toy(), out=tmp_path, engine=RayEngine())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+def test_nobody_answers(ray: ModuleType, toys: ModuleType, tmp_path: Path, address: str) -> None:
+    with pytest.raises(EngineError, match=f"but none answers at '{address}' .* Start one with ray start --head"):
+        run_study(toys.Toy(), out=tmp_path, engine=RayEngine(address))
+
+
+def test_no_cluster_runs_here(
+    ray: ModuleType, toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**options: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(EngineError, match=r"but none answers at 'auto' \(Could not find any running Ray instance\)"):
+        run_study(toys.Toy(), out=tmp_path, engine=RayEngine())
+
+
+def test_what_a_trial_needs_of_a_node(toys: ModuleType) -> None:
+    assert RayEngine().needs(toys.Toy(), "cpu") == {"CPU": 1, "GPU": 0}
+    assert RayEngine().needs(toys.Together(), "cuda:0") == {"CPU": 2, "GPU": 2}
+    engine = RayEngine(cpus_per_trial=8, gpus_per_trial=0.5)
+    assert engine.needs(toys.Toy(), "cuda:0") == {"CPU": 8, "GPU": 0.5}
+    assert (engine.threads(toys.Toy()), engine.threads(toys.Together())) == (8, 4)
