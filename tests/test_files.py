@@ -119,3 +119,13 @@ def test_orphans_of_killed_writers_go_and_the_rest_stays(tmp_path: Path):
     files.write_text(tmp_path / f".folder.1{files.TEMPORARY_SUFFIX}" / "t", "half")
     assert files.remove_temporaries(tmp_path) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_may_still_be_written_stays(tmp_path: Path):
+    fresh, old = (tmp_path / f".{name}{files.TEMPORARY_SUFFIX}" for name in ("fresh", "old"))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert files.remove_temporaries(tmp_path, older_than=60) == 1
+    assert list(tmp_path.iterdir()) == [fresh]
+    assert files.remove_temporaries(tmp_path / "absent", older_than=60) == 0

@@ -1,5 +1,9 @@
-"""Twenty kills at random moments: every trial is recorded once, with the bits of a run that was left alone."""
+"""Kills at random moments: every trial is recorded once, with the bits of a run that was left alone.
 
+Twenty kills in every test run; two hundred in ``make nightly``.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,27 +11,44 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchstone.lab import Store, run_study
+from torchstone.lab import Run, Store, run_study
 
 HERE = Path(__file__).parent / "importable"
+TRIALS = 64
+SEEDS = range(10 if os.environ.get("TORCHSTONE_NIGHTLY") else 1)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """The run that was left alone, and its folder."""
+    out = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        import killable
+
+        return run_study(killable.Killable(), "paper", out=out, jobs=0), out
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("jobs", "kills"), [(0, 17), (1, 3)])
-def test_kills_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, kills: int) -> None:
-    monkeypatch.syspath_prepend(HERE)
-    import toy_studies
-
-    command = [sys.executable, str(HERE / "kill_runs.py"), str(tmp_path / "killed"), str(jobs), str(kills), "0"]
+def test_kills_lose_nothing(tmp_path: Path, undisturbed: tuple[Run, Path], jobs: int, kills: int, seed: int) -> None:
+    alone, folder = undisturbed
+    orphan = tmp_path / "killed" / ".report.html.1.0.tmp"
+    orphan.parent.mkdir()
+    orphan.touch()
+    os.utime(orphan, (0, 0))
+    command = [sys.executable, str(HERE / "kill_runs.py"), str(orphan.parent), str(jobs), str(kills), str(seed)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     on_record = [int(line) for line in ended.stdout.split()]
     assert len(on_record) == kills
     assert on_record == sorted(on_record), "a record was lost"
+    assert on_record[-1] < TRIALS, "the kills came too late to disturb anything"
 
-    alone = run_study(toy_studies.Slow(), "paper", out=tmp_path / "alone", jobs=0)
-    killed = Store(tmp_path / "killed").records("slow-toy", "paper")
-    assert {key.seed for key in killed} == set(range(16))
-    assert len(killed) == 16
+    store = Store(tmp_path / "killed")
+    killed = store.records("killable-toy", "paper")
+    assert {key.seed for key in killed} == set(range(TRIALS))
+    assert len(killed) == TRIALS
     by_seed = {key.seed: record for key, record in killed.items()}
     for record in alone.records:
         other = by_seed[record.trial.seed]
@@ -36,7 +57,10 @@ def test_kills_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job
             name: value.hex() for name, value in record.metrics.items()
         }
         assert all(torch.equal(other.artifacts[name], record.artifacts[name]) for name in ("x", "gram", "half"))
-    assert leftovers(tmp_path / "killed") == leftovers(tmp_path / "alone")
+    last = store.last_verdict("killable-toy")
+    assert last is not None
+    assert last.verdict == alone.verdict
+    assert leftovers(tmp_path / "killed") == leftovers(folder)
 
 
 def leftovers(out: Path) -> set[str]:

@@ -106,14 +106,18 @@ def perform_in_processes(
 
     ``tell`` is called in this thread: with ``started`` when a task is handed out, then with the messages of
     :func:`torchstone.lab.worker.perform`. A task whose worker dies is given once more, to a fresh worker. When
-    anything is raised here, Ctrl-C included, the workers are killed.
+    anything is raised here, Ctrl-C included, the workers are killed; after Ctrl-C, what had finished is still told.
     """
     pool = _Pool(indices, task_of, threads, tell)
     try:
         for _ in range(min(processes, len(indices))):
             pool.employ(None)
         while pool.busy:
-            pool.hear(*pool.inbox.get())
+            pool.heard = pool.inbox.get()
+            pool.hear(*pool.heard)
+    except KeyboardInterrupt:
+        pool.hear_the_last()
+        raise
     finally:
         for worker in list(pool.alive):
             pool.retire(worker)
@@ -132,6 +136,7 @@ class _Pool:
         self.waiting, self.task_of, self.threads, self.tell = deque(indices), task_of, threads, tell
         self.inbox: Inbox = queue.SimpleQueue()
         self.alive: set[Worker] = set()
+        self.heard: tuple[Worker, Message] | None = None
         self.busy: dict[Worker, int] = {}
         self.chances = Chances()
 
@@ -160,12 +165,24 @@ class _Pool:
         if message["kind"] == "progress":
             self.tell(self.busy[worker], message)
             return
-        index = self.busy.pop(worker)
+        index = self.busy[worker]
         if message["kind"] == "died":
+            del self.busy[worker]
             self.bury(worker, index, message)
         else:
             self.tell(index, message)
+            del self.busy[worker]  # only now: Ctrl-C may have come while it was told
+            self.heard = None
             self.employ(worker)
+
+    def hear_the_last(self) -> None:
+        """Pass on what had finished when the work was broken off, once more what was being told just then."""
+        messages = [self.heard] if self.heard else []
+        while not self.inbox.empty():
+            messages.append(self.inbox.get())
+        for worker, message in messages:
+            if message["kind"] == "finished" and worker in self.busy:
+                self.tell(self.busy.pop(worker), message)
 
     def bury(self, worker: Worker, index: int, message: Message) -> None:
         """Let a new worker try the task of one that died, itself or a rank of it; a task that killed two has failed."""
