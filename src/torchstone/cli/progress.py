@@ -72,8 +72,10 @@ class Bars:
         if event.kind in ("failed", "skipped"):
             style = "red" if event.kind == "failed" else "yellow"
             self._progress.console.print(f"{label(event)}: {_words(event)}", style=style, markup=False)
-        else:
-            self._done += 1
+            return
+        self._done += 1
+        if event.note:
+            self._progress.console.print(f"{label(event)}: {_words(event)}", style="yellow", markup=False)
 
 
 class Lines:
@@ -100,7 +102,9 @@ def label(event: "Event") -> str:
 
 def _words(event: "Event") -> str:
     if event.kind == "reused":
-        return "already on record"
+        return f"already on record, diverged: {event.note}" if event.note else "already on record"
+    if event.kind == "finished" and event.note:
+        return f"diverged: {event.note}"
     if event.kind == "progress":
         return f"{event.fraction:.0%} {event.note}".rstrip()
     if event.kind == "skipped":

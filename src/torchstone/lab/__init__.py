@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torchstone.lab.audit import Fault, Finding, audit
 from torchstone.lab.claim import Claim, Paper
 from torchstone.lab.discover import StudyWarning, UnknownStudyError, discover, find
+from torchstone.lab.divergence import Diverged
 from torchstone.lab.report import render_report, write_report
 from torchstone.lab.run import Event, Run
 from torchstone.lab.splits import Sealed, SealedError, Splits
@@ -25,6 +26,7 @@ __all__ = [
     "Check",
     "Claim",
     "Context",
+    "Diverged",
     "Estimate",
     "Event",
     "Fault",

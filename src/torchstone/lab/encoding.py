@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from torchstone.lab.divergence import NoMetrics
 from torchstone.lab.verdict import Check, Estimate, Status, Verdict
 
 
@@ -33,13 +34,16 @@ def digest(value: Any) -> str:
 
 
 def encode_metrics(metrics: Mapping[str, float]) -> str:
-    """Named numbers as strict JSON."""
+    """Named numbers as strict JSON; of a trial that diverged without any, the reason as a text."""
+    if isinstance(metrics, NoMetrics):
+        return to_json(metrics.reason)
     return to_json(_encode(dict(metrics)))
 
 
 def decode_metrics(text: str) -> dict[str, float]:
     """What :func:`encode_metrics` wrote."""
-    return {name: float(value) for name, value in json.loads(text).items()}
+    raw = json.loads(text)
+    return NoMetrics(raw) if isinstance(raw, str) else {name: float(value) for name, value in raw.items()}
 
 
 def encode_verdict(verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ from torchstone.files import sha256, write_text
 from torchstone.lab.audit import fairness
 from torchstone.lab.card import Card, write_card
 from torchstone.lab.claim import Claim
+from torchstone.lab.divergence import draw
 from torchstone.lab.encoding import encode_verdict
 from torchstone.lab.pages import render, text_of
 from torchstone.lab.run import Run
@@ -52,7 +53,7 @@ def render_report(run: Run) -> str:
     Returns:
         The page: styles and figures inline, no script, no address that a browser would load.
     """
-    return _page(run, run.study.figures(run.records))
+    return _page(run, draw(run.study, run.records))
 
 
 def render_without_records(claim: Claim, verdict: Verdict | None = None) -> str:
@@ -71,7 +72,7 @@ def write_report(run: Run, folder: str | Path) -> Path:
         The path of the page (see :func:`report_path`).
     """
     path = report_path(Path(folder), run.study.claim.name, run.scale, run.seed)
-    figures = list(run.study.figures(run.records))
+    figures = draw(run.study, run.records)
     page = _page(run, figures)
     write_text(path, page)
     write_card(_card(run, figures, page), path)
@@ -86,6 +87,7 @@ def _page(run: Run, figures: Sequence[Figure]) -> str:
         figures=figures,
         fairness=fairness(run),
         cost=_cost(run),
+        power=run.study.power(run.study.scales[run.scale]),
         command=rerun_command(run),
     )
 
@@ -99,7 +101,7 @@ def _render(claim: Claim, verdict: Verdict | None, *, run: Run | None = None, **
         checks=primary_first(verdict.checks) if verdict else [],
         css=text_of("theme.css", "report.css"),
         without_verdict=f"{NOT_JUDGED} Run it at the scale laptop for a verdict." if run else NOT_RUN,
-        **{"figures": [], "fairness": None, "cost": {}} | values,
+        **{"figures": [], "fairness": None, "cost": {}, "power": {}} | values,
     )
 
 
@@ -127,5 +129,7 @@ def _cost(run: Run) -> Mapping[str, str]:
         "Trials": f"{len(run.records)} of {planned}" if left_out else str(planned),
         "Time of all trials together": duration(math.fsum(record.seconds for record in run.records)),
     }
+    diverged = sum(bool(record.diverged) for record in run.records)
+    cost |= {"Diverged": f"{diverged} of {len(run.records)} trials"} if diverged else {}
     cost |= {"Left out, since this machine lacks what they need": str(left_out)} if left_out else {}
     return cost | ({"Processes": run.environment["jobs"]} if "jobs" in run.environment else {})

@@ -39,7 +39,8 @@ class Event:
             (this machine lacks what it needs).
         index: its place in ``study.trials``; ``total`` trials in all.
         fraction: how much of it is done, in [0, 1].
-        note: a few words, such as ``step 300/1800``; why a trial failed or was skipped.
+        note: a few words, such as ``step 300/1800``; why a trial failed, was skipped, or, when it has finished or is
+            reused, why it counts as diverged.
     """
 
     kind: str

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torchstone.lab.divergence import divergence, judge
 from torchstone.lab.encoding import decode_metrics
 from torchstone.lab.engine import Engine, ThisProcess
 from torchstone.lab.environment import available_cores
@@ -98,7 +99,7 @@ def run_study(
     if driver.failures or len(driver.skipped) == len(driver.trials):
         raise TrialsFailedError(study.claim.name, driver.failures or driver.skipped, len(driver.trials))
     records = driver.records()
-    verdict = None if scale == "smoke" else study.judge(records)
+    verdict = None if scale == "smoke" else judge(study, records)
     if verdict is not None:
         driver.store.add_verdict(study.claim.name, scale, seed, driver.keys[0].code_version, verdict)
     return Run(study, scale, seed, records, verdict, time.monotonic() - started, driver.environment)
@@ -185,7 +186,7 @@ class _Driver:
         sweep(self.store.folder / "scratch", self.study.claim.name, self.keys[0].code_version, on_record)
         for index, key in enumerate(self.keys):
             if key in on_record:
-                self.tell(index, "reused", 1.0)
+                self.tell(index, "reused", 1.0, on_record[key].diverged)
         return [index for index, key in enumerate(self.keys) if key not in on_record]
 
     def task(self, index: int) -> Task:
@@ -210,24 +211,26 @@ class _Driver:
         """Record a trial that has finished, and pass on what is told of it."""
         kind, note = message["kind"], message.get("note", "")
         if kind == "finished":
-            self.record(index, message)
+            note = self.record(index, message)
         elif kind == "skipped":
             self.skipped.append((self.trials[index], note))
         elif kind == "failed":
             self.failures.append((self.trials[index], note))
         self.tell(index, kind, 1.0 if kind == "finished" else message.get("fraction", 0.0), note)
 
-    def record(self, index: int, message: Message) -> None:
-        """Commit a finished trial; only then its scratch folder goes."""
+    def record(self, index: int, message: Message) -> str:
+        """Commit a finished trial; only then its scratch folder goes. Returns why it diverged, if it did."""
+        metrics = decode_metrics(message["metrics"])
         self.store.add(
             self.keys[index],
             self.trials[index],
-            decode_metrics(message["metrics"]),
+            metrics,
             message["artifacts"],
             seconds=message["seconds"],
             environment={**self.environment, **message.get("environment", {})},
         )
         self.scratch.pop(index).remove()
+        return divergence(metrics)
 
     def tell(self, index: int, kind: str, fraction: float, note: str = "") -> None:
         """Let the listener know."""

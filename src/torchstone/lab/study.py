@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torchstone.lab.claim import Claim
+from torchstone.lab.divergence import NoMetrics, NoTensors, divergence
 from torchstone.lab.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -50,12 +51,24 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A finished trial with its outcome and its cost."""
+    """A finished trial with its outcome and its cost.
+
+    One that diverged is a record, too: see :mod:`torchstone.lab.divergence`.
+    """
 
     trial: Trial
     metrics: Mapping[str, float]
     artifacts: "Mapping[str, Tensor]"
     seconds: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.metrics, NoMetrics):
+            object.__setattr__(self, "artifacts", NoTensors(self.metrics.reason))
+
+    @property
+    def diverged(self) -> str:
+        """Why the trial counts as diverged; empty for one that does not."""
+        return divergence(self.metrics)
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,14 @@ class Study(ABC):
     @abstractmethod
     def judge(self, records: Sequence[Record]) -> Verdict:
         """The decision rule, written before the results were seen."""
+
+    def power(self, scale: Any) -> Mapping[str, float]:
+        """How likely each check is to confirm, were the effect what one hopes for; nothing where that is not said.
+
+        Shown before the trials run and in the report. :func:`torchstone.lab.statistics.power` computes it, and
+        :func:`~torchstone.lab.statistics.seeds_needed` how many seeds to plan.
+        """
+        return {}
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
         """What a person would rather look at than read."""

@@ -19,7 +19,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value with its 95 % interval ``[low, high]``."""
+    """A measured value with its 95 % interval ``[low, high]``.
+
+    Raises:
+        ValueError: ``low`` lies above ``high``.
+    """
 
     value: float
     low: float
@@ -28,6 +32,13 @@ class Estimate:
     def __post_init__(self) -> None:
         for name, number in vars(self).items():
             object.__setattr__(self, name, float(number))  # a tensor or a NumPy scalar could not be recorded
+        if self.low > self.high:
+            raise ValueError(f"low must not lie above high, but the interval is [{self.low}, {self.high}].")
+
+    @property
+    def known(self) -> bool:
+        """Whether it can decide anything: the value is finite and no bound is NaN."""
+        return math.isfinite(self.value) and not (math.isnan(self.low) or math.isnan(self.high))
 
 
 def decide(effect: Estimate, threshold: float, zone: float) -> Status:
@@ -40,7 +51,10 @@ def decide(effect: Estimate, threshold: float, zone: float) -> Status:
         \text{weaker: } 0 < lo < \tau; \quad \text{opposite: } hi < 0; \quad \text{else inconclusive}
 
     The first that holds, in this order: an effect inside the zone is called absent even where it differs from 0.
+    NaN decides nothing: a value that is not finite, or a bound that is NaN, is inconclusive whatever else is known.
     """
+    if not effect.known:
+        return Status.INCONCLUSIVE
     if effect.low >= threshold:
         return Status.CONFIRMED
     if -zone <= effect.low and effect.high <= zone:
@@ -124,7 +138,9 @@ class Check:
         """
         if not within > 0:
             raise ValueError(f"within of '{name}' must be positive, but it is {within}.")
-        if target - within <= estimate.low and estimate.high <= target + within:
+        if not estimate.known:
+            status = Status.INCONCLUSIVE
+        elif target - within <= estimate.low and estimate.high <= target + within:
             status = Status.CONFIRMED
         elif estimate.high < target - within or estimate.low > target + within:
             status = Status.OPPOSITE
@@ -140,7 +156,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A study's answer: the status of its weakest primary check, and one sentence for a person."""
+    """A study's answer: the status of its weakest primary check, and one sentence for a person.
+
+    It says *confirmed* only if every primary check does (an intersection-union test). So it is no likelier to confirm
+    by accident than a single check is, and takes no correction however many there are; see
+    :mod:`torchstone.lab.statistics.families` for claims of which *any* of several checks would do.
+    """
 
     status: Status
     sentence: str

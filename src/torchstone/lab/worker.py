@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from torchstone.files import write_tensors
+from torchstone.lab.divergence import NoMetrics, reason_of
 from torchstone.lab.encoding import digest, encode_metrics
 from torchstone.lab.environment import checked_device, describe_environment
 from torchstone.lab.plan import planned_trials
@@ -86,8 +87,9 @@ def _imported(module: str, qualname: str, expected: str) -> type[Study]:
 def perform(task: Task, tell: Tell, get_study: Callable[[Task], Study] = study_of) -> None:
     """Run one trial, write its tensors to their file, and tell how it goes: messages ``progress``, then an end.
 
-    The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds, ``skipped`` with what this
-    machine lacks, ``failed`` with the traceback, or ``died`` when a process of a distributed trial was killed. Every
+    The last message is ``finished`` with metrics, the SHA-256 of the tensors and seconds (a trial that diverged has
+    finished, too: see :mod:`torchstone.lab.divergence`), ``skipped`` with what this machine lacks,
+    ``failed`` with the traceback, or ``died`` when a process of a distributed trial was killed. Every
     trial starts with the global generators of torch, numpy and random at its own seed, and leaves them as they were: a
     study that draws from them can be repeated, too.
     """
@@ -96,18 +98,26 @@ def perform(task: Task, tell: Tell, get_study: Callable[[Task], Study] = study_o
         if task.away:
             checked_device(task.device)
         study = get_study(task)
-        message = perform_in_ranks(task, study.processes, tell) if study.processes > 1 else run_trial(study, task, tell)
+        if study.processes > 1:
+            message = perform_in_ranks(task, study.processes, tell)
+        else:
+            message = ending_of(lambda: run_trial(study, task, tell))
         return message | {"environment": _environment(task)} if task.away else message
 
-    tell(ending_of(run))
+    last = ending_of(run)
+    tell(last | {"kind": "finished"} if last["kind"] == "diverged" else last)
 
 
 def ending_of(run: Callable[[], Message]) -> Message:
     """What ``run`` returns, or in words what it raises."""
+    started = time.perf_counter()
     try:
         return run()
     except Unavailable as lack:
         return {"kind": "skipped", "note": str(lack)}
+    except FloatingPointError as error:
+        metrics = encode_metrics(NoMetrics(reason_of(error)))
+        return {"kind": "diverged", "metrics": metrics, "artifacts": None, "seconds": time.perf_counter() - started}
     except (Exception, SystemExit):
         return {"kind": "failed", "note": traceback.format_exc().rstrip()}
 

@@ -18,6 +18,9 @@ from torchstone.lab.statistics.observations import (
 )
 from torchstone.lab.verdict import Estimate
 
+LEAST_RUNS = 3
+LEAST_FREEDOM = 5  # with less, 95 % intervals were measured to cover 75 to 91 %; from here on 93 % and more
+
 
 def iqm(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> "Array | np.float64":
     r"""The interquartile mean: the mean of what is left without the lowest and the highest quarter.
@@ -73,14 +76,15 @@ def stratified_bootstrap(
         seed: of the generator that draws them.
 
     Returns:
-        The statistic and its interval: it speaks of new runs on these tasks, not of new tasks. Infinite for one run,
-        of NaN if a score is not finite.
+        The statistic and its interval: it speaks of new runs on these tasks, not of new tasks; of NaN if a score is
+        not finite.
 
     Raises:
-        ValueError: ``values`` is not a table; a ``level`` or a ``resamples`` that makes no sense.
+        ValueError: ``values`` is no table, holds fewer than 3 runs, or k (n − 1) < 5; ``level`` or ``resamples`` make
+            no sense.
 
     Example:
-        >>> estimate = stratified_bootstrap([[0.1, 0.8], [0.2, 0.9], [0.3, 0.7]], seed=0)
+        >>> estimate = stratified_bootstrap([[0.1, 0.8], [0.2, 0.9], [0.3, 0.7], [0.2, 0.8]], seed=0)
         >>> f"{estimate.value:.2f}", estimate.low < 0.5 < estimate.high
         ('0.50', True)
 
@@ -91,11 +95,14 @@ def stratified_bootstrap(
     n, k = table.shape
     checked_level(level)
     checked_count("resamples", resamples, 100)
+    if n < LEAST_RUNS or k * (n - 1) < LEAST_FREEDOM:
+        raise ValueError(
+            f"values must hold at least {LEAST_RUNS} runs, and 6 of a single task, but it holds {n} runs of {k} tasks: "
+            "no resample goes beyond what was seen, and the interval would be too short. Run more seeds."
+        )
     value = float(statistic(table, axis=(-2, -1)))
     if not (math.isfinite(value) and np.isfinite(table).all()):
         return unknown(value)
-    if n == 1:
-        return Estimate(value, -math.inf, math.inf)
     tail = (1 - expanded_level(level, n, k * (n - 1))) / 2
     found = _resampled(table, statistic, resamples, np.random.default_rng(seed))
     return Estimate(value, *np.quantile(found, [tail, 1 - tail]))
