@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test nightly lint bench format clean
 
 demo: $(VENV)/core
 	$(BIN)/torchstone run corresponding-layers
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+nightly: $(VENV)/dev # 200 kills at random moments, five minutes
+	TORCHSTONE_NIGHTLY=1 $(BIN)/pytest -n 2 --dist worksteal tests/lab/test_kills.py
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
