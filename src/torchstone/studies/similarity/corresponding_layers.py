@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torchstone.lab import Check, Claim, Context, Figure, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import Check, Claim, Context, Figure, Outcome, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import mean_interval
 from torchstone.studies.similarity.identification import (
     by_setting,
@@ -25,6 +25,7 @@ from torchstone.studies.similarity.networks import (
     pooled,
     train_network,
 )
+from torchstone.studies.similarity.papers import kornblith
 
 RIVALS = ("hsic", "cca_mean_rho", "cca_r2", "svcca_mean_rho", "svcca_r2", "pwcca")
 FASHION = "Fashion-MNIST"
@@ -54,13 +55,7 @@ class CorrespondingLayers(Study):
         name="corresponding-layers",
         sentence="Between networks that differ only in their initial weights, linear CKA matches each layer to its "
         "counterpart far more often than CCA, SVCCA, PWCCA, linear regression or HSIC does.",
-        paper=Paper(
-            "Kornblith, Norouzi, Lee, Hinton",
-            2019,
-            "Similarity of Neural Network Representations Revisited",
-            arxiv="1905.00414",
-            where="Table 2",
-        ),
+        paper=kornblith("Table 2"),
         method=[
             "If an index of similarity is any good, then in two networks of the same architecture, trained alike from "
             "different initial weights, the third layer of the one should be most similar to the third layer of the "

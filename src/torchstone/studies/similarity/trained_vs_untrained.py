@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import jackknife, mean_interval
 from torchstone.similarity import Factors, indexes
 from torchstone.studies.similarity.identification import of_arm
@@ -22,6 +22,7 @@ from torchstone.studies.similarity.networks import (
     recorded,
     train_network,
 )
+from torchstone.studies.similarity.papers import kornblith
 
 LATE = slice(-5, None)
 
@@ -45,13 +46,7 @@ class TrainedVsUntrained(Study):
         name="trained-vs-untrained",
         sentence="Layer by layer, two trained networks are more similar to each other than to an untrained network of "
         "the same architecture, above all in the later layers.",
-        paper=Paper(
-            "Kornblith, Norouzi, Lee, Hinton",
-            2019,
-            "Similarity of Neural Network Representations Revisited",
-            arxiv="1905.00414",
-            where="Figure 7",
-        ),
+        paper=kornblith("Figure 7"),
         method=[
             "We train several Tiny-10 networks from different initial weights and leave as many others as they began. "
             "All see the same pictures, which no network was trained on. For each of the nine layers we compute "
