@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torchstone.files import remove_temporaries
 from torchstone.lab.divergence import divergence, judge
 from torchstone.lab.encoding import decode_metrics
 from torchstone.lab.engine import Engine, ThisProcess
@@ -17,6 +18,8 @@ from torchstone.lab.store import Key, Store
 from torchstone.lab.study import Record, Study, Trial
 from torchstone.lab.version import code_version
 from torchstone.lab.worker import Message, Task
+
+SECONDS_OF_A_WRITE = 60.0  # at most; a temporary file that is older is an orphan
 
 
 class TrialsFailedError(RuntimeError):
@@ -184,6 +187,8 @@ class _Driver:
         self.store.forget_incomplete(self.study.claim.name, self.scale)
         on_record = self.store.records(self.study.claim.name, self.scale)
         sweep(self.store.folder / "scratch", self.study.claim.name, self.keys[0].code_version, on_record)
+        for folder in (self.store.folder, self.store.folder / "reports"):
+            remove_temporaries(folder, older_than=SECONDS_OF_A_WRITE)
         for index, key in enumerate(self.keys):
             if key in on_record:
                 self.tell(index, "reused", 1.0, on_record[key].diverged)
@@ -229,7 +234,8 @@ class _Driver:
             seconds=message["seconds"],
             environment={**self.environment, **message.get("environment", {})},
         )
-        self.scratch.pop(index).remove()
+        if index in self.scratch:  # told again after Ctrl-C, it may be gone
+            self.scratch.pop(index).remove()
         return divergence(metrics)
 
     def tell(self, index: int, kind: str, fraction: float, note: str = "") -> None:
