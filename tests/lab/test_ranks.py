@@ -14,8 +14,9 @@ import torch
 from torchstone.lab import Event, Record, RunInterrupted, TrialsFailedError, run_study
 from torchstone.lab import engine as engine_module
 from torchstone.lab import runner as runner_module
+from torchstone.lab import worker as worker_module
 from torchstone.lab.rank import first_killed
-from torchstone.lab.worker import Message
+from torchstone.lab.task import Message
 
 HERE = Path(__file__).parent / "importable"
 
@@ -91,7 +92,7 @@ def test_in_one_process_too_two_deaths_are_a_failure(
 ) -> None:
     told: list[Message] = [{"kind": "died", "note": "was rank 1"}] * deaths
     told.append({"kind": "finished", "metrics": "{}", "artifacts": None, "seconds": 1.0})
-    monkeypatch.setattr(engine_module, "perform", lambda task, tell, get_study: tell(told.pop(0)))
+    monkeypatch.setattr(worker_module, "perform", lambda task, tell, get_study: tell(told.pop(0)))
     heard: list[Message] = []
     engine_module.ThisProcess().perform(toys.Together(), [3], lambda index: None, lambda index, m: heard.append(m))
     assert [message["kind"] for message in heard] == ["started", "started", ends]

@@ -21,7 +21,7 @@ from torchstone.files import sha256
 from torchstone.lab import EngineError, Event, RayEngine, Record, RunInterrupted, Study, code_version, run_study
 from torchstone.lab.encoding import digest
 from torchstone.lab.ray_engine import perform_on_node
-from torchstone.lab.worker import Message, Task
+from torchstone.lab.task import Message, Task
 
 HERE = Path(__file__).parent / "importable"
 ADDRESS = "127.0.0.1:6394"

@@ -64,7 +64,7 @@ class Reproduce:
         from torchstone.cli.progress import watch
         from torchstone.lab.reproduce import reproduce
         from torchstone.lab.run import Event
-        from torchstone.lab.worker import Message
+        from torchstone.lab.task import Message
 
         with watch(record.key.study, screen(errors=True)) as listen:
 

@@ -20,6 +20,8 @@ from torchstone.lab.verdict import Check, Estimate, Status, Verdict
 from torchstone.lab.version import code_version
 
 if TYPE_CHECKING:
+    from torchstone.lab.engine import Engine, EngineError
+    from torchstone.lab.ray_engine import RayEngine
     from torchstone.lab.runner import RunInterrupted, TrialsFailedError, run_study
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "Claim",
     "Context",
     "Diverged",
+    "Engine",
+    "EngineError",
     "Estimate",
     "Event",
     "Fault",
@@ -35,6 +39,7 @@ __all__ = [
     "NewerStoreError",
     "Outcome",
     "Paper",
+    "RayEngine",
     "Record",
     "Run",
     "RunInterrupted",
@@ -62,9 +67,11 @@ __all__ = [
     "write_report",
 ]
 
+_LOADED_LATE = {"Engine": "engine", "EngineError": "engine", "RayEngine": "ray_engine"}
+
 if not TYPE_CHECKING:  # a type checker sees the imports above
 
     def __getattr__(name: str) -> Any:
         if name in __all__:
-            return getattr(import_module("torchstone.lab.runner"), name)
+            return getattr(import_module(f"torchstone.lab.{_LOADED_LATE.get(name, 'runner')}"), name)
         raise AttributeError(f"module 'torchstone.lab' has no attribute '{name}'.")

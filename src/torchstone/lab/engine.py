@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-import torch
-
 from torchstone.lab.environment import checked_device, describe_environment
 from torchstone.lab.study import Study
-from torchstone.lab.worker import Message, Task, Tell, perform
-
-TellOf = Callable[[int, Message], None]  # the index of a trial, and what is told of it
+from torchstone.lab.task import Message, Task, Tell, TellOf
 
 
 class EngineError(ValueError):
@@ -57,6 +53,8 @@ class ThisProcess:
 
     def prepare(self, study: Study, device: str) -> tuple[str, Mapping[str, str]]:
         """See :class:`Engine`."""
+        import torch
+
         if study.processes > 1:
             check_importable(study, "let it have processes = 1")
         device = checked_device(device)
@@ -77,6 +75,8 @@ class ThisProcess:
 
 def _attempt(study: Study, task: Task, tell: Tell) -> Message:
     """Run a trial; returns how it ended."""
+    from torchstone.lab.worker import perform
+
     endings: list[Message] = []
     perform(
         task,

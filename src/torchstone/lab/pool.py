@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, cast
 
-from torchstone.lab.engine import Chances, TellOf, check_importable
+from torchstone.lab.engine import Chances, check_importable
 from torchstone.lab.environment import checked_device, describe_environment
 from torchstone.lab.ranks import search_path, thread_variables
 from torchstone.lab.study import Study
-from torchstone.lab.worker import Message, Task
+from torchstone.lab.task import Message, Task, TellOf
 
 _BOOT = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"

@@ -15,7 +15,8 @@ import torch.distributed
 
 from torchstone.files import write_text
 from torchstone.lab.ranks import BOOT, DEATH, ending_file, search_path
-from torchstone.lab.worker import Message, Task, ending_of, run_trial, study_of
+from torchstone.lab.task import Message, Task
+from torchstone.lab.worker import ending_of, run_trial, study_of
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

@@ -12,12 +12,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
-import torch
-
-if TYPE_CHECKING:
-    from torchstone.lab.worker import Message, Task, Tell
+from torchstone.lab.task import Message, Task, Tell
 
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
@@ -27,7 +24,7 @@ DEATH = "death"  # the file in which torchrun's process says that a rank was kil
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def perform_in_ranks(task: "Task", processes: int, tell: "Tell") -> "Message":
+def perform_in_ranks(task: Task, processes: int, tell: Tell) -> Message:
     """Run a trial in ``processes`` ranks of as many threads as this process has; ``tell`` gets the progress of rank 0.
 
     Returns:
@@ -59,8 +56,10 @@ def ending_file(folder: Path, rank: int) -> Path:
 
 
 @contextmanager
-def _torchrun(task: "Task", processes: int, folder: str) -> Iterator[subprocess.Popen[str]]:
+def _torchrun(task: Task, processes: int, folder: str) -> Iterator[subprocess.Popen[str]]:
     """The process that starts the ranks and watches over them; it ends with the block, and they with it."""
+    import torch
+
     threads = torch.get_num_threads()
     words = [json.dumps(search_path()), "launch", str(processes), folder, json.dumps(asdict(task)), str(threads)]
     launcher = subprocess.Popen(
@@ -79,16 +78,16 @@ def _torchrun(task: "Task", processes: int, folder: str) -> Iterator[subprocess.
             launcher.kill()
 
 
-def _ending(folder: Path, code: int) -> "Message":
+def _ending(folder: Path, code: int) -> Message:
     """What came of the trial, from the last words of its ranks and the exit code of torchrun."""
     endings = {path: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("rank-*.json")}
     finished = ending_file(folder, 0)
     if code == 0 and finished in endings:
-        return cast("Message", endings[finished])
+        return cast(Message, endings[finished])
     death = folder / DEATH
     if death.exists():
         return {"kind": "died", "note": death.read_text(encoding="utf-8")}
     failures = [path for path, message in endings.items() if message["kind"] != "finished"]
     if not failures:
         return {"kind": "died", "note": f"was torchrun, which ended with exit code {code}"}
-    return cast("Message", endings[min(failures, key=lambda path: path.stat().st_mtime_ns)])
+    return cast(Message, endings[min(failures, key=lambda path: path.stat().st_mtime_ns)])

@@ -16,18 +16,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from torchstone.cache import cache_folder
 from torchstone.files import write_bytes
-from torchstone.lab.engine import Chances, EngineError, TellOf, check_importable
+from torchstone.lab.engine import Chances, EngineError, check_importable
 from torchstone.lab.environment import describe_environment
 from torchstone.lab.pool import Inbox, Worker
 from torchstone.lab.ranks import search_path
 from torchstone.lab.scratch import Scratch
 from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Study
-from torchstone.lab.worker import Message, Task
+from torchstone.lab.task import Message, Task, TellOf
 
 AT_ONCE = 256  # trials that the cluster knows of, running or waiting: enough for an autoscaler to see what is needed
 
@@ -104,7 +102,7 @@ class RayEngine:
 
     def needs(self, study: Study, device: str) -> dict[str, float]:
         """What a trial takes of a node, by the names that Ray gives."""
-        gpus = study.processes if torch.device(device).type == "cuda" else 0
+        gpus = study.processes if device.startswith("cuda") else 0
         return {
             "CPU": self.cpus_per_trial or study.processes,
             "GPU": gpus if self.gpus_per_trial is None else self.gpus_per_trial,

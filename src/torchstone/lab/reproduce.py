@@ -12,8 +12,8 @@ from torchstone.lab.plan import SEEDS_PER_BLOCK, planned_trials
 from torchstone.lab.pool import perform_in_processes
 from torchstone.lab.recorded import Recorded
 from torchstone.lab.study import Study
+from torchstone.lab.task import Message, Task
 from torchstone.lab.version import code_version
-from torchstone.lab.worker import Message, Task
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torchstone.lab.run import Event, Run
 from torchstone.lab.scratch import Scratch, folder_name, sweep
 from torchstone.lab.store import Key, Store
 from torchstone.lab.study import Record, Study, Trial
+from torchstone.lab.task import Message, Task
 from torchstone.lab.version import code_version
-from torchstone.lab.worker import Message, Task
 
 SECONDS_OF_A_WRITE = 60.0  # at most; a temporary file that is older is an orphan
 

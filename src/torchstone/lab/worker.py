@@ -16,12 +16,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,32 +32,10 @@ from torchstone.lab.plan import planned_trials
 from torchstone.lab.ranks import perform_in_ranks
 from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Context, Outcome, Study, Unavailable
+from torchstone.lab.task import Message, Task, Tell
 from torchstone.lab.version import code_version
 
-Message = dict[str, Any]
-Tell = Callable[[Message], None]
 SECONDS_BETWEEN_PROGRESS = 0.2
-
-
-@dataclass(frozen=True)
-class Task:
-    """A trial as plain values, from which a worker finds it again: ``index`` is its place in ``study.trials``.
-
-    ``code_version`` is that of the driver's code, unchecked when empty; ``away`` says that this is no process of the
-    driver's machine, so that what it computes with is told with the outcome.
-    """
-
-    module: str
-    qualname: str
-    scale: str
-    block: int
-    index: int
-    config_hash: str
-    device: str
-    out: str
-    scratch: str
-    code_version: str = ""
-    away: bool = False
 
 
 def study_of(task: Task) -> Study:
