@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +25,6 @@ from torchstone.lab.ray_engine import perform_on_node
 from torchstone.lab.task import Message, Task
 
 HERE = Path(__file__).parent / "importable"
-ADDRESS = "127.0.0.1:6394"
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def ray() -> ModuleType:
     return ray
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster(ray: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
     """A head node of two cores, with a cache folder of its own; nothing of it is left afterwards."""
-    folder = tmp_path_factory.mktemp("ray")
-    options = ["--head", "--block", "--num-cpus=2", "--num-gpus=0", "--include-dashboard=false", "--port=6394"]
+    folder, port = tmp_path_factory.mktemp("ray"), free_port()
+    options = ["--head", "--block", "--num-cpus=2", "--num-gpus=0", "--include-dashboard=false", f"--port={port}"]
     options += ["--node-ip-address=127.0.0.1", "--object-store-memory=100000000", "--disable-usage-stats"]
     variables = {"RAY_AUTH_MODE": "disabled", "TORCHSTONE_CACHE": str(folder / "cache")}
     with pytest.MonkeyPatch.context() as patch, (folder / "log").open("w") as log:
@@ -57,10 +57,16 @@ def cluster(ray: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         head = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             wait_for("Ray runtime started", folder / "log")
-            yield RayEngine(ADDRESS)
+            yield RayEngine(f"127.0.0.1:{port}")
         finally:
             head.terminate()
             head.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(words: str, log: Path) -> None:
@@ -77,7 +83,15 @@ def bits(records: list[Record]) -> list[object]:
     ]
 
 
-def test_what_is_killed_in_mid_trial_changes_no_bit(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
+def test_a_cluster_gives_the_same_bits_whatever_is_killed_and_hears_ctrl_c(
+    toys: ModuleType, cluster: RayEngine, tmp_path: Path
+) -> None:
+    """One test, so that one process of pytest-xdist starts one cluster."""
+    what_is_killed_in_mid_trial_changes_no_bit(toys, cluster, tmp_path / "killed")
+    ctrl_c_ends_the_trials_on_the_nodes(toys, cluster, tmp_path / "interrupted")
+
+
+def what_is_killed_in_mid_trial_changes_no_bit(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
     events: list[Event] = []
 
     def listen(event: Event) -> None:
@@ -103,7 +117,7 @@ def leftovers(out: Path) -> set[str]:
     return {str(path.relative_to(out)) for path in out.rglob("*") if "store.sqlite" not in path.name}
 
 
-def test_ctrl_c_ends_the_trials_on_the_nodes(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
+def ctrl_c_ends_the_trials_on_the_nodes(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
     workers = set[int]()
 
     def listen(event: Event) -> None:
