@@ -28,7 +28,7 @@ def test_the_bits_agree(torchstone: Command) -> None:
     assert answer.code == 0
     assert f"Record {record} of " in answer.output
     assert "toy-holds, scale laptop, half, seed 0, on cpu with 1 thread." in answer.output
-    assert answer.output.splitlines()[1] == "✓ THE BITS AGREE  1 metrics."
+    assert answer.output.splitlines()[1] == "✓ THE BITS AGREE  1 metric."
     assert "[1/1] half, seed 0: finished" in answer.errors
 
 

@@ -11,6 +11,7 @@ import torch
 
 from torchstone.lab import Record, Store, run_study
 from torchstone.lab.differences import Difference, metric_differences, surroundings, tensor_differences
+from torchstone.lab.divergence import NoMetrics
 from torchstone.lab.recorded import Recorded, recorded
 from torchstone.lab.reproduce import NotReproducibleError, reproduce
 from torchstone.lab.store import Artifacts, Origin
@@ -109,6 +110,18 @@ def test_metrics_agree_when_every_bit_does() -> None:
     assert metric_differences({"a": 1.0}, {"b": 2.0}) == [
         Difference("metric a", "1.0", "–"),
         Difference("metric b", "–", "2.0"),
+    ]
+
+
+def test_trials_that_diverged_agree_when_the_reason_does() -> None:
+    then = NoMetrics("The loss was inf at step 7")
+    assert metric_differences(then, NoMetrics("The loss was inf at step 7")) == []
+    assert metric_differences(then, NoMetrics("The loss was inf at step 8")) == [
+        Difference("diverged", "The loss was inf at step 7", "The loss was inf at step 8")
+    ]
+    assert metric_differences(then, {"a": 1.0}) == [
+        Difference("diverged", "The loss was inf at step 7", "–"),
+        Difference("metric a", "–", "1.0"),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from torchstone.cli.common import OUT, UsageError, check_writable, find_study, json_text
+from torchstone.cli.common import OUT, UsageError, check_writable, find_study, json_text, mendable
 from torchstone.cli.listing import last_verdict
 from torchstone.cli.records import records_of
 
@@ -24,7 +24,7 @@ Target = tuple[Literal["tensorboard", "mlflow"], Path]
 
 @dataclass(frozen=True)
 class Export:
-    """Write the records of one claim as CSV or JSON, its checks as Markdown, or both for TensorBoard or MLflow."""
+    """Write the records of one claim as CSV, as JSON, for TensorBoard or for MLflow, or its checks as Markdown."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """the claim; `torchstone list` shows all of them"""
@@ -78,7 +78,8 @@ class Export:
             import_module("torchstone.lab.exports"), f"write_{program}"
         )
         try:
-            written = write_runs(records, folder)
+            with mendable(self.out):
+                written = write_runs(records, folder)
         except ImportError as error:
             raise UsageError(
                 f"--to {program} needs a package more: pip install 'torchstone[{program}]' ({error})."

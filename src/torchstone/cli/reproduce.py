@@ -100,10 +100,11 @@ def print_reproduction(reproduction: "Reproduction", console: "Console") -> None
         markup=False,
         soft_wrap=True,
     )
-    metrics = len(record.record.metrics)
-    tensors = f" and the SHA-256 of {len(record.record.artifacts)} tensors" if record.sha256 else ""
+    count = len(record.record.metrics)
+    metrics = f"{count} metric{'' if count == 1 else 's'}"
+    tensors = " and the SHA-256 of its tensors" if record.sha256 else ""
     if reproduction.agrees:
-        console.print(f"✓ THE BITS AGREE  {metrics} metrics{tensors}.", style="bold green", soft_wrap=True)
+        console.print(f"✓ THE BITS AGREE  {metrics}{tensors}.", style="bold green", soft_wrap=True)
     else:
         console.print(differences_table(reproduction.bits))
         console.print("✗ THE BITS DIFFER", style="bold red")

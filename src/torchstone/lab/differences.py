@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchstone.files import DamagedFileError
+from torchstone.lab.divergence import NoMetrics
 from torchstone.lab.recorded import Recorded
 from torchstone.lab.store import Artifacts, artifact_path
 
@@ -26,10 +27,15 @@ class Difference:
 
 
 def metric_differences(then: Mapping[str, float], now: Mapping[str, float]) -> list[Difference]:
-    """Metrics that differ in any bit; ``repr`` tells all floats apart, and every NaN is one."""
+    """Metrics that differ in any bit; ``repr`` tells all floats apart, and every NaN is one.
+
+    Trials that diverged without metrics agree when they did so for the same reason.
+    """
     names = [*then, *(name for name in now if name not in then)]
     pairs = {name: (_number(then, name), _number(now, name)) for name in names}
-    return [Difference(f"metric {name}", *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+    reasons = [metrics.reason if isinstance(metrics, NoMetrics) else _MISSING for metrics in (then, now)]
+    differing = [Difference("diverged", *reasons)] if reasons[0] != reasons[1] else []
+    return [*differing, *(Difference(f"metric {name}", *pair) for name, pair in pairs.items() if pair[0] != pair[1])]
 
 
 def _number(metrics: Mapping[str, float], name: str) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tests.conftest import need
 
-from torchstone.files import read_tensors
+from torchstone.files import DamagedFileError, read_tensors
 from torchstone.lab.exports import write_mlflow
 from torchstone.lab.recorded import Recorded
+from torchstone.lab.store import Artifacts
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,13 @@ def test_each_record_is_a_run_once(records: list[Recorded], tmp_path: Path) -> N
     from mlflow import MlflowClient
 
     folder = tmp_path / "tracking"
+    artifacts = records[0].record.artifacts
+    assert isinstance(artifacts, Artifacts)
+    whole = artifacts.path.read_bytes()
+    artifacts.path.write_bytes(b"no tensors")
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        write_mlflow(records, folder)
+    artifacts.path.write_bytes(whole)
     assert write_mlflow(records[:1], folder) == 1
     assert write_mlflow(records, folder) == 1
     assert write_mlflow(records, folder) == 0

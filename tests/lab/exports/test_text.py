@@ -19,6 +19,7 @@ def test_the_values_of_a_record(records: list[Recorded]) -> None:
     assert ours["config"]["width"] == [3, 4]
     assert ours["tensors"] == records[0].sha256
     assert theirs["tensors"] is None
+    assert (ours["diverged"], theirs["diverged"]) == ("loss is nan, worst is inf", "")
     assert (theirs["study"], theirs["scale"], theirs["arm"], theirs["seed"]) == ("some-claim", "laptop", "theirs", 1001)
     assert (theirs["metrics"], theirs["config"]) == ({"loss": -2.5}, {})
     assert [ours["record"], theirs["record"]] == [each.id for each in records]
@@ -38,7 +39,7 @@ def test_csv_has_a_row_a_record_and_gives_every_bit_back(records: list[Recorded]
 def test_columns_stand_in_groups(records: list[Recorded]) -> None:
     header = to_csv(records[::-1]).splitlines()[0].split(",")
     groups = [name.partition(".")[0] if "." in name else "" for name in header]
-    assert groups == [""] * 10 + ["config"] * 4 + ["metrics"] * 3 + ["environment"] * 2
+    assert groups == [""] * 11 + ["config"] * 4 + ["metrics"] * 3 + ["environment"] * 2
     assert header[0] == "record"
 
 

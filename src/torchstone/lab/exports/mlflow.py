@@ -42,6 +42,7 @@ def _write(client: "MlflowClient", experiment: str, recorded: Recorded) -> None:
     from mlflow.entities import Metric, Param
 
     values, artifacts = record_values(recorded), recorded.record.artifacts
+    tensors = artifacts.path if isinstance(artifacts, Artifacts) and len(artifacts) else None  # read, and so checked
     tags = {f"torchstone.{name}": str(value) for name, value in values.items() if isinstance(value, str | int | float)}
     tags |= {f"environment.{name}": value for name, value in values["environment"].items()}
     run = client.create_run(experiment, tags=tags, run_name=f"{recorded.key.arm}, seed {recorded.key.seed}").info.run_id
@@ -49,8 +50,8 @@ def _write(client: "MlflowClient", experiment: str, recorded: Recorded) -> None:
     finished = int(datetime.fromisoformat(values["finished"]).timestamp() * 1000)
     metrics = [Metric(_allowed(name), value, finished, 0) for name, value in values["metrics"].items()]
     client.log_batch(run, metrics, [Param(_allowed(name), str(value)) for name, value in parameters.items()])
-    if isinstance(artifacts, Artifacts):
-        client.log_artifact(run, str(artifacts.path))
+    if tensors:
+        client.log_artifact(run, str(tensors))
     client.set_terminated(run)
 
 

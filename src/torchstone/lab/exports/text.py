@@ -28,6 +28,7 @@ def record_values(recorded: Recorded) -> dict[str, Any]:
         "seconds": record.seconds,
         "finished": origin.finished,
         "tensors": recorded.sha256,
+        "diverged": record.diverged,
         "config": dict(record.trial.config),
         "metrics": dict(record.metrics),
         "environment": dict(origin.environment),
@@ -50,8 +51,8 @@ def to_csv(records: Sequence[Recorded]) -> str:
         >>> key = Key.of("fair", "laptop", trial, "0123456789ab", "cpu")
         >>> coin = Recorded(key, Record(trial, {"heads": 0.4}, {}, 1.5), Origin({}, "2026-01-31T12:00:00+00:00"))
         >>> print(to_csv([coin]), end="")
-        record,study,scale,arm,seed,device,code_version,seconds,finished,tensors,config.throws,metrics.heads
-        23beabd4015910a0,fair,laptop,coin,3,cpu,0123456789ab,1.5,2026-01-31T12:00:00+00:00,,10,0.4
+        record,study,scale,arm,seed,device,code_version,seconds,finished,tensors,diverged,config.throws,metrics.heads
+        23beabd4015910a0,fair,laptop,coin,3,cpu,0123456789ab,1.5,2026-01-31T12:00:00+00:00,,,10,0.4
     """
     rows = [_row(recorded) for recorded in records]
     columns = dict.fromkeys(column for row in rows for column in row)
