@@ -100,7 +100,7 @@ class CorrespondingLayers(Study):
     scales = {  # noqa: RUF012
         "smoke": Size("glyphs", 20, 2, 0.25, 3, 16, fewer=2, widths=(0.125,), shorter=(0,), fashion_steps=2),
         "laptop": Size(
-            "glyphs", 300, 5, 1.0, 1800, 64, fewer=3, widths=(0.25, 0.5), shorter=(0, 100, 400), fashion_steps=900
+            "glyphs", 300, 5, 1.0, 1800, 64, fewer=3, widths=(0.25,), shorter=(0, 100, 400), fashion_steps=900
         ),
         "paper": Size(
             "cifar10",
