@@ -126,7 +126,8 @@ def probability_of_improvement(a: ArrayLike, b: ArrayLike, *, level: float = LEV
 
     Returns:
         The probability in [0, 1] (0.5: no difference) and its interval, which has a width even where every run of A is
-        better. An interval of [0, 1] where both have one run; of NaN if a score is not finite.
+        better; with few runs it covers more than it says (97 % at 3 runs of 5 tasks). An interval of [0, 1] where
+        both have one run; of NaN if a score is not finite.
 
     Raises:
         ValueError: a table is none, or the two have different tasks.

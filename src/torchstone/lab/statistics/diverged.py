@@ -47,9 +47,7 @@ def worst_for_diverged(
     results = {name: vector(name, values) for name, values in arms.items()}
     finite = [float(value) for values in results.values() for value in values[np.isfinite(values)]]
     candidates = finite if worst is None else [*finite, float(worst)]
-    if not candidates:
-        return {name: values.tolist() for name, values in results.items()}
-    filler = min(candidates) if higher_is_better else max(candidates)
+    filler = (min if higher_is_better else max)(candidates, default=math.nan)
     return {name: _filled(values, filler, lost=worst is None) for name, values in results.items()}
 
 

@@ -1,6 +1,7 @@
 """Intervals: against scipy, against each other, and at the edges."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from torchstone.lab import Check, Estimate, jackknife, mean_interval, paired_difference
+from torchstone.lab.statistics import resampled_difference, unpaired_difference
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
 
@@ -35,6 +37,40 @@ def test_the_paired_difference_agrees_with_scipy() -> None:
     assert close(paired_difference(a, b), Estimate(float(np.mean(a) - np.mean(b)), interval.low, interval.high))
 
 
+@pytest.mark.parametrize("level", [0.5, 0.99])
+def test_welch_agrees_with_scipy(level: float) -> None:
+    a, b = draw(7, 1), [5 * each for each in draw(4, 2)]
+    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
+    found = unpaired_difference(a, b, level=level)
+    assert close(found, Estimate(float(np.mean(a) - np.mean(b)), interval.low, interval.high))
+
+
+def test_welch_of_two_constants_has_zero_width() -> None:
+    assert unpaired_difference([0.75, 0.75], [0.5, 0.5, 0.5]) == Estimate(0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("estimate", [mean_interval, lambda v, level: jackknife(1.0, v, level=level)])
+def test_the_level_sets_the_width(estimate: Callable[..., Estimate]) -> None:
+    found = {level: estimate(draw(5, 3), level=level) for level in (0.9, 0.99)}
+    widths = {level: each.high - each.low for level, each in found.items()}
+    assert widths[0.99] / widths[0.9] == pytest.approx(stats.t.ppf(0.995, 4) / stats.t.ppf(0.95, 4))
+    for level in (0, 1, 95, math.nan):
+        with pytest.raises(ValueError, match="level must be a confidence between 0 and 1"):
+            estimate([1.0, 2.0], level=level)
+
+
+def test_ten_folds_correct_the_interval_by_their_overlap() -> None:
+    a, b = draw(10, 1), draw(10, 2)
+    plain, corrected = paired_difference(a, b), resampled_difference(a, b, train=90, test=10)
+    assert corrected.value == pytest.approx(plain.value)
+    assert (corrected.high - corrected.low) / (plain.high - plain.low) == pytest.approx(math.sqrt(1 + 10 / 9))
+
+
+def test_more_splits_of_the_same_data_do_not_shrink_the_corrected_interval() -> None:
+    many = resampled_difference([1.0, 2.0] * 500, [0.0] * 1000, train=80, test=20)
+    assert (many.high - many.low) / 2 == pytest.approx(1.96 * 0.5 * math.sqrt(20 / 80), rel=0.01)
+
+
 @given(values)
 def test_the_jackknife_of_the_mean_is_the_interval_of_the_mean(v: list[float]) -> None:
     left_out = [(math.fsum(v) - each) / (len(v) - 1) for each in v]
@@ -54,7 +90,16 @@ def test_the_interval_covers_the_truth_19_times_in_20() -> None:
     assert stats.binomtest(covered, 2000, 0.95).pvalue > 0.001
 
 
-@pytest.mark.parametrize("estimate", [mean_interval([2.0]), paired_difference([3.0], [1.0]), jackknife(2.0, [1.0])])
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        mean_interval([2.0]),
+        paired_difference([3.0], [1.0]),
+        jackknife(2.0, [1.0]),
+        unpaired_difference([4.0], [1.0, 3.0]),
+        resampled_difference([3.0], [1.0], train=9, test=1),
+    ],
+)
 def test_one_observation_has_an_infinite_interval(estimate: Estimate) -> None:
     assert estimate == Estimate(2.0, -math.inf, math.inf)
     assert Check.at_least("x", estimate, 1.0, zone=0.1).status == "inconclusive"
@@ -88,6 +133,10 @@ def test_what_is_not_finite_decides_nothing(estimate: Estimate) -> None:
 
 
 def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="b must hold at least one observation"):
+        unpaired_difference([1.0], [])
+    with pytest.raises(ValueError, match="test must be a whole number, 1 or more, but it is 0"):
+        resampled_difference([1.0], [0.0], train=9, test=0)
     with pytest.raises(ValueError, match="values must hold at least one observation"):
         mean_interval([])
     with pytest.raises(ValueError, match="a has 2 and b has 1"):
