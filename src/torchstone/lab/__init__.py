@@ -11,6 +11,7 @@ from torchstone.lab.claim import Claim, Paper
 from torchstone.lab.discover import StudyWarning, UnknownStudyError, discover, find
 from torchstone.lab.divergence import Diverged
 from torchstone.lab.report import render_report, write_report
+from torchstone.lab.review import write_review
 from torchstone.lab.run import Event, Run
 from torchstone.lab.splits import Sealed, SealedError, Splits
 from torchstone.lab.statistics import jackknife, mean_interval, paired_difference
@@ -65,6 +66,7 @@ __all__ = [
     "render_report",
     "run_study",
     "write_report",
+    "write_review",
 ]
 
 _LOADED_LATE = {"Engine": "engine", "EngineError": "engine", "RayEngine": "ray_engine"}
