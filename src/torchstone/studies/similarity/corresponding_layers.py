@@ -175,7 +175,8 @@ class CorrespondingLayers(Study):
         ]
         sentence = (
             f"Linear CKA finds {cka.accuracy:.1%} of the layers; {label(*rival)}, the best of HSIC and the CCA "
-            f"family, {best.accuracy:.1%}; linear regression {regression.accuracy:.1%}; guessing {CHANCE:.1%}."
+            f"family, {best.accuracy:.1%}; linear regression, on pooled maps, {regression.accuracy:.1%}; guessing "
+            f"{CHANCE:.1%}."
         )
         return Verdict.of(*checks, sentence=sentence)
 
