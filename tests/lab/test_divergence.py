@@ -40,6 +40,11 @@ def test_a_diverged_trial_is_recorded_and_told_once(studies: ModuleType, tmp_pat
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_a_rank_that_diverges_ends_its_trial_as_diverged(studies: ModuleType, tmp_path: Path) -> None:
+    run = run_study(studies.Apart(), "smoke", out=tmp_path, jobs=0)
+    assert [record.diverged for record in run.records] == ["Rank 1 went astray"]
+
+
 def test_what_was_not_measured_reads_as_nan(studies: ModuleType, tmp_path: Path) -> None:
     record = run_study(studies.Careless(), "smoke", out=tmp_path, jobs=0).records[3]
     assert math.isnan(record.metrics["accuracy"])

@@ -130,7 +130,13 @@ class Run:
         from torchstone.cli.progress import watch
         from torchstone.lab.runner import run_study
 
-        with watch(self.name, screen(errors=True)) as listen:
+        console = screen(errors=True)
+        for check, chance in study.power(study.scales[self.scale]).items():
+            line = (
+                f"Declared beforehand: were the effect there, '{check}' would confirm it with probability {chance:.2f}."
+            )
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with watch(self.name, console) as listen:
             return run_study(
                 study,
                 self.scale,

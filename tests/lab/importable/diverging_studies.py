@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from torchstone.lab import Check, Claim, Context, Figure, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import Check, Claim, Context, Diverged, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import paired_difference, power, worst_for_diverged
 from torchstone.training import NonFiniteLossError
 
@@ -40,6 +40,22 @@ class Careless(Study):
 
     def power(self, scale: int) -> Mapping[str, float]:
         return {"gain": power(0.1, 0.05, scale, threshold=0.02)}
+
+
+class Apart(Careless):
+    """Of each distributed trial, rank 1 diverges while rank 0 waits for it."""
+
+    claim = Claim("apart", "Ranks stay together.", Paper("Nobody", 2024, "Toys"))
+    processes = 2
+
+    def trials(self, scale: int) -> Sequence[Trial]:
+        return [Trial("ours", 0)]
+
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        if torch.distributed.get_rank() == 1:
+            raise Diverged("Rank 1 went astray")
+        torch.distributed.all_reduce(torch.ones(1))
+        return Outcome({"accuracy": 1.0})
 
 
 class Careful(Careless):
