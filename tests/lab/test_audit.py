@@ -1,5 +1,6 @@
 """Each fault is planted, and found; nothing else is found with it."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -171,6 +172,26 @@ def test_controls_have_no_budget_to_compare(records: list[Record]) -> None:
     assert faults(untrained) == {}
     no_control = planted(records, "chance", lambda config: config.update(control=False))
     assert {finding.fault for finding in audit(no_control)} == {Fault.BUDGET, Fault.UNTUNED}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"search": "grid"},
+        {"search": {"width": 4}},
+        {"search": {"settings": 4, "space": {"lr": [0.1, 0.2]}}},
+        {"steps": [10, 20]},
+    ],
+)
+def test_a_config_that_was_not_made_by_tuned_arms(config: dict[str, object]) -> None:
+    records = [Record(Trial(arm, seed, config), {}, {}, 1.0) for arm in ("ours", "theirs") for seed in range(2)]
+    assert audit(records) == []
+    assert "</html>" in render_report(finished(records))
+
+
+def test_a_count_that_is_not_finite_is_none(records: list[Record]) -> None:
+    lost = measured(records, "ours", **{"test accuracy": 0.5, "test_openings": math.nan, "search/settings": math.nan})
+    assert faults(lost) == {Fault.TEST: "'ours' reports test data whose openings were not counted."}
 
 
 def test_what_cannot_be_looked_at_is_refused(records: list[Record]) -> None:

@@ -113,7 +113,7 @@ class Fairness:
 
 def fairness(run: Run) -> Fairness | None:
     """What to say of how fair ``run`` was; ``None`` where nothing was searched and no test split was sealed."""
-    if not any("search" in record.trial.config or "test_openings" in record.metrics for record in run.records):
+    if not any(_search(record.trial.config) or "test_openings" in record.metrics for record in run.records):
         return None
     arms = arm_facts(run)
     return Fairness(arms, sum(sum(arm.openings) for arm in arms), audit(run))
@@ -143,27 +143,39 @@ def _trials_and_metrics(
 
 def _facts(arm: str, of_arm: Sequence[tuple[Trial, Mapping[str, float]]]) -> ArmFacts:
     configs = [trial.config for trial, _ in of_arm]
-    searches: list[Mapping[str, Any]] = [config.get("search", {}) for config in configs]
-    steps = {s.get("steps", c.get("steps")) for s, c in zip(searches, configs, strict=True)} - {None}
+    searches = [_search(config) for config in configs]
+    steps = [s.get("steps", c.get("steps")) for s, c in zip(searches, configs, strict=True)]
     return ArmFacts(
         name=arm,
-        control=all(config.get("control") is True for config in configs) or steps == {0},
+        control=all(config.get("control") is True for config in configs) or all(step == 0 for step in steps),
         seeds=frozenset(trial.seed for trial, _ in of_arm),
         settings=_settings(of_arm),
-        steps=frozenset(steps),
+        steps=frozenset(step for step in steps if isinstance(step, int)),
         preprocessing=frozenset(to_json({key: config.get(key) for key in PREPROCESSING}) for config in configs),
         selected_on=frozenset(search["selected_on"] for search in searches if "selected_on" in search),
         space=_space_words(searches[0].get("space", {})),
-        openings=[int(metrics["test_openings"]) for _, metrics in of_arm if "test_openings" in metrics],
+        openings=[int(metrics["test_openings"]) for _, metrics in of_arm if _is_known(metrics, "test_openings")],
         uncounted=any(_is_uncounted(metrics) for _, metrics in of_arm),
     )
 
 
-def _space_words(space: Mapping[str, Mapping[str, Any]]) -> str:
+def _search(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The plan of a search as ``tuned_arms`` writes it; nothing where the word ``search`` means something else."""
+    plan = config.get("search")
+    return plan if isinstance(plan, Mapping) and isinstance(plan.get("settings"), int) else {}
+
+
+def _is_known(metrics: Mapping[str, float], name: str) -> bool:
+    return math.isfinite(metrics.get(name, math.nan))
+
+
+def _space_words(space: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {_range_words(span)}" for name, span in space.items() if name != "fixed")
 
 
-def _range_words(span: Mapping[str, Any]) -> str:
+def _range_words(span: Any) -> str:
+    if not (isinstance(span, Mapping) and "range" in span):
+        return to_json(span)  # written by hand, not by tuned_arms
     if "choices" in span:
         return "in {" + ", ".join(map(str, span["choices"])) + "}"
     scale = " (log)" if span["range"] == "log" or span.get("log") else ""
@@ -174,13 +186,14 @@ def _settings(of_arm: Sequence[tuple[Trial, Mapping[str, float]]]) -> frozenset[
     """How many settings are tried for a seed: what was counted, or else what was planned; a trial is at least one."""
     tried: dict[int, int] = {}
     for trial, metrics in of_arm:
-        planned = trial.config.get("search", {}).get("settings", 1)
-        tried[trial.seed] = tried.get(trial.seed, 0) + int(metrics.get("search/settings", planned))
+        planned: int = _search(trial.config).get("settings", 1)
+        spent = int(metrics["search/settings"]) if _is_known(metrics, "search/settings") else planned
+        tried[trial.seed] = tried.get(trial.seed, 0) + spent
     return frozenset(tried.values())
 
 
 def _is_uncounted(metrics: Mapping[str, float]) -> bool:
-    return "test_openings" not in metrics and any(name.lower().startswith("test") for name in metrics)
+    return not _is_known(metrics, "test_openings") and any(name.lower().startswith("test") for name in metrics)
 
 
 def _unequal_budgets(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
