@@ -53,7 +53,7 @@ def test_bits_that_differ_are_shown_and_the_exit_code_is_1(moody: dict[str, Any]
     Path("mood").unlink()
     failed = torchstone("reproduce", record)
     assert failed.code == 2
-    assert f"Record {record} cannot be reproduced. The trial was failed when it was run again." in failed.errors
+    assert f"Record {record} cannot be reproduced. The trial failed when it was started again." in failed.errors
     assert "FileNotFoundError" in failed.errors
 
 

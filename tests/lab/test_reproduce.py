@@ -93,8 +93,13 @@ def test_a_trial_that_cannot_be_run_here(
 def test_a_trial_that_fails_now_says_why(toys: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "mended").touch()
     run_study(toys.Failing(), "smoke", out=tmp_path, jobs=0)
-    with pytest.raises(NotReproducibleError, match=r"was failed(.|\n)*ArithmeticError: the toy broke"):
-        reproduce(recorded(Store(tmp_path), "failing-toy")[1], toys.Failing())
+    record = recorded(Store(tmp_path), "failing-toy")[1]
+    failed = r"The trial failed .* changed since it was recorded: {}\.\n(.|\n)*ArithmeticError: the toy broke"
+    with pytest.raises(NotReproducibleError, match=failed.format("nothing")):
+        reproduce(record, toys.Failing())
+    older = record._replace(origin=Origin({**record.origin.environment, "torch": "1.0"}, record.origin.finished))
+    with pytest.raises(NotReproducibleError, match=failed.format(r"torch \(was 1\.0, is .*\)")):
+        reproduce(older, toys.Failing())
 
 
 def test_metrics_agree_when_every_bit_does() -> None:

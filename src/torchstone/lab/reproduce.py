@@ -65,14 +65,13 @@ def reproduce(
     index = _place(recorded, study)
     device = _device(recorded)
     threads = int(recorded.origin.environment.get(THREADS, "1"))
+    around = surroundings(recorded, code_version(study), describe_environment(device=device, jobs=1, threads=threads))
     with TemporaryDirectory(prefix="torchstone-") as folder:
         task = _task(recorded, study, index, device, Path(folder))
-        message = _performed(task, threads, tell)
+        message = _performed(task, threads, tell, around)
         now = decode_metrics(message["metrics"])
         bits = metric_differences(recorded.record.metrics, now)
         bits += tensor_differences(recorded, message["artifacts"], Path(folder))
-    environment = describe_environment(device=device, jobs=1, threads=threads)
-    around = surroundings(recorded, code_version(study), environment)
     return Reproduction(recorded, threads, bits, around, message["seconds"])
 
 
@@ -114,8 +113,8 @@ def _task(recorded: Recorded, study: Study, index: int, device: str, folder: Pat
     )
 
 
-def _performed(task: Task, threads: int, tell: Callable[[Message], None]) -> Message:
-    """The last message of the trial."""
+def _performed(task: Task, threads: int, tell: Callable[[Message], None], around: Sequence[Difference]) -> Message:
+    """The last message of the trial; where it has none to compare, ``around`` may tell why."""
     messages: list[Message] = []
 
     def hear(index: int, message: Message) -> None:
@@ -125,5 +124,10 @@ def _performed(task: Task, threads: int, tell: Callable[[Message], None]) -> Mes
     perform_in_processes([0], lambda index: task, 1, threads, hear)
     last = messages[-1]
     if last["kind"] != "finished":
-        raise NotReproducibleError(f"The trial was {last['kind']} when it was run again.\n{last['note']}")
+        changed = ", ".join(f"{each.what} (was {each.recorded}, is {each.now})" for each in around) or "nothing"
+        ended = "failed" if last["kind"] == "failed" else "could not be run"
+        raise NotReproducibleError(
+            f"The trial {ended} when it was started again. "
+            f"What has changed since it was recorded: {changed}.\n{last['note']}"
+        )
     return last
