@@ -212,6 +212,19 @@ def test_two_drivers_at_once_do_no_harm(toys: ModuleType, tmp_path: Path) -> Non
     assert all(torch.equal(run.records[0].artifacts["x"], gram) for run in runs)
 
 
+def test_orphans_of_killed_writers_are_swept(toys: ModuleType, tmp_path: Path) -> None:
+    """In the store, among the reports, and where a driver of a cluster puts the tensors that a node has sent."""
+    old, young = ([tmp_path / name / f".x.{age}.tmp" for name in ("", "reports", "artifacts/ab")] for age in "01")
+    for path in [*old, *young]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for path in old:
+        os.utime(path, (0, 0))
+    run_study(toys.Toy(), "smoke", out=tmp_path, jobs=0)
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in young), "another run may be writing them"
+
+
 def test_lost_tensors_are_made_again(toys: ModuleType, tmp_path: Path) -> None:
     run = run_study(toys.Toy(), out=tmp_path, jobs=0)
     before = bits(run.records)

@@ -187,7 +187,7 @@ class _Driver:
         self.store.forget_incomplete(self.study.claim.name, self.scale)
         on_record = self.store.records(self.study.claim.name, self.scale)
         sweep(self.store.folder / "scratch", self.study.claim.name, self.keys[0].code_version, on_record)
-        for folder in (self.store.folder, self.store.folder / "reports"):
+        for folder in (self.store.folder, *self.store.folder.glob("reports"), *self.store.folder.glob("artifacts/*")):
             remove_temporaries(folder, older_than=SECONDS_OF_A_WRITE)
         for index, key in enumerate(self.keys):
             if key in on_record:
