@@ -47,8 +47,11 @@ def main(out: Path, processes: int, inserts: int, kills: int, seed: int) -> None
     while at_work:
         if killed < kills:
             time.sleep(moments.uniform(0, 0.1))
-            os.kill(moments.choice(sorted(at_work)), signal.SIGKILL)
-        child, status = os.wait()
+            victim = moments.choice(sorted(at_work))
+            os.kill(victim, signal.SIGKILL)  # it may have finished by itself: then this was no kill
+            child, status = os.waitpid(victim, 0)
+        else:
+            child, status = os.wait()
         process = at_work.pop(child)
         if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
             killed += 1
