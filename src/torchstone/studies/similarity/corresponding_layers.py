@@ -66,9 +66,9 @@ class CorrespondingLayers(Study):
             "layer at the same depth, strictly ahead of all others. Guessing gives 1 in 9.",
             "CKA and HSIC see each layer's map flattened, as in the paper. CCA, SVCCA, PWCCA and linear regression "
             "mean nothing unless there are more examples than features; they see maps averaged to 2×2 positions and "
-            "four times as many pictures. In our pilots this favoured them: CCA, SVCCA and regression found more layers "
-            "than on maps averaged to 4×4. CKA is computed on the pooled maps too, so that the pooling cannot pass for "
-            "the difference.",
+            "four times as many pictures. In our pilots this favoured them: CCA, SVCCA and regression found more "
+            "layers than on maps averaged to 4×4. CKA is computed on the pooled maps too, so that the "
+            "pooling cannot pass for the difference.",
             "Decided beforehand: the claim is confirmed if linear CKA finds at least 90 % of the layers, at least 25 "
             "points more than the best of HSIC, CCA, SVCCA and PWCCA, and at least 10 points more than linear "
             "regression. Intervals are jackknife intervals over networks (95 %, t distribution).",
