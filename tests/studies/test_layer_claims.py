@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchstone.data import ImageSet
-from torchstone.lab import Record, Status, Trial, Unavailable, Verdict
+from torchstone.lab import Record, Status, Trial, Verdict
 from torchstone.similarity import factor
-from torchstone.studies.similarity import networks
+from torchstone.studies.pictures import glyph_pictures
 from torchstone.studies.similarity.corresponding_layers import CorrespondingLayers
-from torchstone.studies.similarity.networks import LAYERS, cifar_pictures, fashion_pictures, glyph_pictures, look_at
+from torchstone.studies.similarity.networks import LAYERS, look_at
 from torchstone.studies.similarity.trained_vs_untrained import TrainedVsUntrained
 
 N, D = 60, 8
@@ -106,30 +105,10 @@ class TestTrainedVsUntrained:
             assert len(seeds) == len(set(seeds))
 
 
-class TestPictures:
-    def test_no_network_is_trained_on_the_typefaces_it_is_looked_at_with(self) -> None:
-        pictures = glyph_pictures(30)
-        assert (len(pictures.train), len(pictures.held_out)) == (300, 60)
-        assert pictures.train.classes == pictures.held_out.classes
-        seen = {bytes(image.flatten().tolist()) for image in pictures.train.images}
-        held_out = [bytes(image.flatten().tolist()) for image in pictures.held_out.images]
-        assert not any(image in seen for image in held_out)
-
+class TestNetworks:
     def test_every_network_looks_at_the_same_pictures(self) -> None:
         pictures = glyph_pictures(5)
         x = look_at(pictures, copies=2)
         assert x.shape == (20, 1, 28, 28)
         assert torch.equal(x, look_at(pictures, copies=2))
         assert not torch.equal(x[:10], x[10:])
-
-    def test_missing_data_are_said_to_be_missing(self, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-        monkeypatch.setenv("TORCHSTONE_DATA", str(tmp_path))
-        with pytest.raises(Unavailable, match="TORCHSTONE_DATA"):
-            cifar_pictures(10)
-
-        def missing(**_: object) -> ImageSet:
-            raise FileNotFoundError("Fashion-MNIST is not here.")
-
-        monkeypatch.setattr(networks, "fashion_mnist", missing)
-        with pytest.raises(Unavailable, match="not here"):
-            fashion_pictures(10)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torchstone.lab import Check, Claim, Context, Figure, Outcome, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import mean_interval
+from torchstone.studies.pictures import PICTURES
 from torchstone.studies.similarity.identification import (
     by_setting,
     estimate,
@@ -18,7 +19,6 @@ from torchstone.studies.similarity.identification import (
 )
 from torchstone.studies.similarity.networks import (
     LAYERS,
-    PICTURES,
     accuracy,
     decomposed,
     look_at,

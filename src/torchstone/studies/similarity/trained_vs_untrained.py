@@ -12,10 +12,10 @@ from torch import Tensor
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import jackknife, mean_interval
 from torchstone.similarity import Factors, indexes
+from torchstone.studies.pictures import PICTURES
 from torchstone.studies.similarity.identification import of_arm
 from torchstone.studies.similarity.networks import (
     LAYERS,
-    PICTURES,
     accuracy,
     decomposed,
     look_at,

@@ -1,0 +1,1 @@
+"""First-order optimizers, gradient centralization, online regret, trajectories."""

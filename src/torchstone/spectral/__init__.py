@@ -1,0 +1,1 @@
+"""The Fourier view of a network."""
