@@ -1,12 +1,19 @@
 """The plan of a run: trials are checked before any is run."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from torchstone.lab import Claim, Context, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab.encoding import digest
 from torchstone.lab.plan import planned_trials
+from torchstone.lab.task import Task
 
 
 class Listed(Study):
@@ -41,6 +48,29 @@ def test_trials_may_differ_in_any_one_part() -> None:
     assert plan(*trials) == trials
 
 
+def test_a_config_is_planned_as_a_worker_and_a_record_give_it_back() -> None:
+    (trial,) = plan(Trial("a", 0, {"z": (1, 0.1), "b": [{"y": True, "x": None}]}))
+    assert trial.config == {"b": [{"x": None, "y": True}], "z": [1, 0.1]}
+    assert list(trial.config) == ["b", "z"]
+
+
+NAMES = st.text(max_size=3)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(NAMES, inner),
+    max_leaves=8,
+)
+
+
+@given(NAMES, st.integers(0, 999), st.dictionaries(NAMES, JSON))
+def test_a_worker_sees_the_trial_that_was_planned(arm: str, seed: int, config: dict[str, Any]) -> None:
+    (trial,) = plan(Trial(arm, seed, config), block=1)
+    task = Task.of(Listed(), trial, device="cpu", out=Path("out"), scratch=Path("scratch"))
+    seen = Task(**json.loads(json.dumps(asdict(task)))).trial
+    assert (seen, repr(seen)) == (trial, repr(trial))
+    assert digest(seen.config) == digest(config), "records of before keep counting"
+
+
 @pytest.mark.parametrize(
     ("trials", "error", "message"),
     [
@@ -49,6 +79,7 @@ def test_trials_may_differ_in_any_one_part() -> None:
         ([Trial("a", 1000)], ValueError, "seeds must be whole numbers from 0 to 999"),
         ([Trial("a", -1)], ValueError, "seeds must be whole numbers from 0 to 999"),
         ([Trial("a", 0.5)], ValueError, "seeds must be whole numbers from 0 to 999"),
+        ([Trial(7, 0)], TypeError, "arm must be the name of an arm, but 'listed' has Trial"),
         (["a"], TypeError, "must give Trial objects, but one is 'a'"),
         ([Trial("a", 0, {"x": {1}})], TypeError, "config must be made of JSON values"),
         ([Trial("a", 0, {"x": float("nan")})], TypeError, "config must be made of JSON values"),

@@ -20,7 +20,6 @@ from tests.conftest import need
 
 from torchstone.files import sha256
 from torchstone.lab import EngineError, Event, RayEngine, Record, RunInterrupted, Study, code_version, run_study
-from torchstone.lab.encoding import digest
 from torchstone.lab.ray_engine import perform_on_node
 from torchstone.lab.task import Message, Task
 
@@ -153,10 +152,9 @@ def node(toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def task_of(study: Study, **changes: object) -> Task:
     (trial, *_) = study.trials(1)
-    plain = Task(
-        type(study).__module__, type(study).__qualname__, "smoke", 0, 0, digest(trial.config), "cpu", "/nowhere",
-        f"/nowhere/scratch/{study.claim.name}", code_version(study),
-    )  # fmt: skip
+    nowhere, version = Path("/nowhere"), code_version(study)
+    scratch = nowhere / "scratch" / f"{study.claim.name}.{version}.0123"
+    plain = Task.of(study, trial, device="cpu", out=nowhere, scratch=scratch, code_version=version)
     return replace(plain, **changes)
 
 

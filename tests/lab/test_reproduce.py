@@ -1,6 +1,9 @@
 """Running a recorded trial again: agreement to the bit, and what differs where there is none."""
 
+import importlib
 import math
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from torchstone.lab import Record, Store, run_study
+from torchstone.lab import Record, Store, Study, Trial, run_study
 from torchstone.lab.differences import Difference, metric_differences, surroundings, tensor_differences
 from torchstone.lab.divergence import NoMetrics
 from torchstone.lab.recorded import Recorded, recorded
@@ -75,26 +78,61 @@ def test_what_differs_is_told_with_what_may_be_the_reason(toys: ModuleType, toy:
     assert {"code of the study", "torch", "processor"} <= {each.what for each in answer.surroundings}
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"config_hash": "0" * 16}, r"no longer has this trial \(right, seed 1001, scale smoke\).*commit"),
-        ({"scale": "gone"}, "no longer has this trial"),
-        ({"device": "cuda:99"}, r"on another device\. device must be one that this machine has"),
-    ],
-)
-def test_a_trial_that_cannot_be_run_here(
-    toys: ModuleType, toy: Recorded, changed: dict[str, str], message: str
+def test_a_device_that_is_not_here(toys: ModuleType, toy: Recorded) -> None:
+    with pytest.raises(NotReproducibleError, match=r"on another device\. device must be one that this machine has"):
+        reproduce(toy._replace(key=replace(toy.key, device="cuda:99")), toys.Toy())
+
+
+AGING = """
+from toy_studies import Context, Outcome, Sequence, Toy, Trial, claim
+
+class Aging(Toy):
+    claim = claim("aging-toy")
+
+    def trials(self, scale: int) -> Sequence[Trial]:
+        return [Trial("young", 7, {"zeta": {"width": (3, 2)}, "alpha": [0.1, None]})]
+
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        assert trial == Trial("young", trial.seed, {"zeta": {"width": [3, 2]}, "alpha": [0.1, None]})
+        width, depth = trial.config["zeta"]["width"]
+        return Outcome({"share": trial.seed * width / depth, "order": "az".index(next(iter(trial.config))[0])})
+"""
+
+
+def aged(module: Path, old: str, new: str) -> Study:
+    """The study of ``module`` with a change of its code."""
+    module.write_text(module.read_text().replace(old, new))
+    return importlib.reload(sys.modules[module.stem]).Aging()
+
+
+def test_a_trial_that_nobody_plans_any_more_is_run_from_its_record_alone(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(NotReproducibleError, match=message):
-        reproduce(toy._replace(key=replace(toy.key, **changed)), toys.Toy())
+    module = tmp_path / "aging_toy.py"
+    module.write_text(AGING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two versions within a second would look the same
+    run_study(importlib.import_module("aging_toy").Aging(), "smoke", out=tmp_path, seed=1, jobs=0)
+    (record,) = recorded(Store(tmp_path), "aging-toy")
+    assert record.record.trial == Trial("young", 1007, {"zeta": {"width": [3, 2]}, "alpha": [0.1, None]})
+
+    older = aged(module, 'Trial("young", 7, {"zeta": {"width": (3, 2)}, "alpha": [0.1, None]})', 'Trial("old", 1)')
+    answer = reproduce(record, older)
+    assert answer.agrees
+    assert [each.what for each in answer.surroundings] == ["code of the study"]
+
+    forgetful = aged(module, 'trial.config["zeta"]["width"]', 'trial.config["iota"]["width"]')
+    with pytest.raises(NotReproducibleError, match=r"The trial failed .*: code of the study \(was") as error:
+        reproduce(record, forgetful)
+    assert re.search(r"It was recorded by torchstone \S+, commit \S+; where the code has changed, go", str(error.value))
+    assert str(error.value).endswith("KeyError: 'iota'")
 
 
 def test_a_trial_that_fails_now_says_why(toys: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "mended").touch()
     run_study(toys.Failing(), "smoke", out=tmp_path, jobs=0)
     record = recorded(Store(tmp_path), "failing-toy")[1]
-    failed = r"The trial failed .* changed since it was recorded: {}\.\n(.|\n)*ArithmeticError: the toy broke"
+    failed = r"The trial failed .* changed since it was recorded: {}\. It was (.|\n)*ArithmeticError: the toy broke"
     with pytest.raises(NotReproducibleError, match=failed.format("nothing")):
         reproduce(record, toys.Failing())
     older = record._replace(origin=Origin({**record.origin.environment, "torch": "1.0"}, record.origin.finished))

@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torchstone.lab.differences import THREADS, Difference, metric_differences, surroundings, tensor_differences
-from torchstone.lab.encoding import decode_metrics, digest
+from torchstone.lab.encoding import decode_metrics
 from torchstone.lab.environment import checked_device, describe_environment
-from torchstone.lab.plan import SEEDS_PER_BLOCK, planned_trials
 from torchstone.lab.pool import perform_in_processes
 from torchstone.lab.recorded import Recorded
 from torchstone.lab.study import Study
@@ -62,32 +61,18 @@ def reproduce(
     Raises:
         NotReproducibleError: the trial cannot be run.
     """
-    index = _place(recorded, study)
     device = _device(recorded)
     threads = int(recorded.origin.environment.get(THREADS, "1"))
     around = surroundings(recorded, code_version(study), describe_environment(device=device, jobs=1, threads=threads))
     with TemporaryDirectory(prefix="torchstone-") as folder:
-        task = _task(recorded, study, index, device, Path(folder))
-        message = _performed(task, threads, tell, around)
+        scratch = Path(folder) / "scratch"
+        scratch.mkdir()
+        task = Task.of(study, recorded.record.trial, device=device, out=Path(folder), scratch=scratch)
+        message = _performed(task, threads, tell, recorded, around)
         now = decode_metrics(message["metrics"])
         bits = metric_differences(recorded.record.metrics, now)
         bits += tensor_differences(recorded, message["artifacts"], Path(folder))
     return Reproduction(recorded, threads, bits, around, message["seconds"])
-
-
-def _place(recorded: Recorded, study: Study) -> int:
-    """Where the recorded trial stands among those that the study plans."""
-    key, then = recorded.key, recorded.origin.environment
-    wanted = (key.arm, key.seed, key.config_hash)
-    planned = planned_trials(study, key.scale, key.seed // SEEDS_PER_BLOCK) if key.scale in study.scales else []
-    for index, trial in enumerate(planned):
-        if (trial.arm, trial.seed, digest(trial.config)) == wanted:
-            return index
-    raise NotReproducibleError(
-        f"The study '{key.study}' no longer has this trial ({key.arm}, seed {key.seed}, scale {key.scale}): its "
-        f"code has changed since, from version {key.code_version} to {code_version(study)}. To run it again, go back "
-        f"to the code that recorded it: torchstone {then.get('torchstone', '?')}, commit {then.get('commit', '?')}."
-    )
 
 
 def _device(recorded: Recorded) -> str:
@@ -97,23 +82,9 @@ def _device(recorded: Recorded) -> str:
         raise NotReproducibleError(f"The trial was recorded on another device. {error}") from error
 
 
-def _task(recorded: Recorded, study: Study, index: int, device: str, folder: Path) -> Task:
-    key, kind, scratch = recorded.key, type(study), folder / "scratch"
-    scratch.mkdir()
-    return Task(
-        module=kind.__module__,
-        qualname=kind.__qualname__,
-        scale=key.scale,
-        block=key.seed // SEEDS_PER_BLOCK,
-        index=index,
-        config_hash=key.config_hash,
-        device=device,
-        out=str(folder),
-        scratch=str(scratch),
-    )
-
-
-def _performed(task: Task, threads: int, tell: Callable[[Message], None], around: Sequence[Difference]) -> Message:
+def _performed(
+    task: Task, threads: int, tell: Callable[[Message], None], recorded: Recorded, around: Sequence[Difference]
+) -> Message:
     """The last message of the trial; where it has none to compare, ``around`` may tell why."""
     messages: list[Message] = []
 
@@ -126,8 +97,10 @@ def _performed(task: Task, threads: int, tell: Callable[[Message], None], around
     if last["kind"] != "finished":
         changed = ", ".join(f"{each.what} (was {each.recorded}, is {each.now})" for each in around) or "nothing"
         ended = "failed" if last["kind"] == "failed" else "could not be run"
+        then = recorded.origin.environment
         raise NotReproducibleError(
-            f"The trial {ended} when it was started again. "
-            f"What has changed since it was recorded: {changed}.\n{last['note']}"
+            f"The trial {ended} when it was started again. What has changed since it was recorded: {changed}. "
+            f"It was recorded by torchstone {then.get('torchstone', '?')}, commit {then.get('commit', '?')}; where the "
+            f"code has changed, go back to that to run it again.\n{last['note']}"
         )
     return last

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchstone.files import remove_temporaries
@@ -140,7 +140,7 @@ def _prepare(
     device, environment = engine.prepare(study, device)
     version = code_version(study)
     keys = [Key.of(study.claim.name, scale, trial, version, device) for trial in trials]
-    return _Driver(study, scale, seed, engine, trials, keys, environment, Store(out), listen)
+    return _Driver(study, scale, engine, trials, keys, environment, Store(out), listen)
 
 
 def this_machine(study: Study, trials: int, jobs: int | None) -> Engine:
@@ -167,7 +167,6 @@ class _Driver:
 
     study: Study
     scale: str
-    block: int
     engine: Engine
     trials: Sequence[Trial]
     keys: Sequence[Key]
@@ -196,19 +195,15 @@ class _Driver:
 
     def task(self, index: int) -> Task:
         """What a worker needs to know to run a trial; its scratch folder is locked from now on."""
-        key, kind = self.keys[index], type(self.study)
+        key = self.keys[index]
         if index not in self.scratch:
             self.scratch[index] = Scratch(self.store.folder / "scratch" / folder_name(key))
-        return Task(
-            module=kind.__module__,
-            qualname=kind.__qualname__,
-            scale=self.scale,
-            block=self.block,
-            index=index,
-            config_hash=key.config_hash,
+        return Task.of(
+            self.study,
+            self.trials[index],
             device=key.device,
-            out=str(self.store.folder),
-            scratch=str(self.scratch[index].path),
+            out=self.store.folder,
+            scratch=self.scratch[index].path,
             code_version=key.code_version,
         )
 
@@ -245,8 +240,7 @@ class _Driver:
     def records(self) -> list[Record]:
         """All records of this run, in the order of its trials."""
         on_record = self.store.records(self.study.claim.name, self.scale)
-        planned = zip(self.keys, self.trials, strict=True)
-        return [replace(on_record[key], trial=trial) for key, trial in planned if key in on_record]
+        return [on_record[key] for key in self.keys if key in on_record]
 
     def progress_report(self) -> str:
         """One line for a run that was stopped."""

@@ -26,9 +26,8 @@ import torch
 
 from torchstone.files import write_tensors
 from torchstone.lab.divergence import NoMetrics, reason_of
-from torchstone.lab.encoding import digest, encode_metrics
+from torchstone.lab.encoding import encode_metrics
 from torchstone.lab.environment import checked_device, describe_environment
-from torchstone.lab.plan import planned_trials
 from torchstone.lab.ranks import perform_in_ranks
 from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Context, Outcome, Study, Unavailable
@@ -100,13 +99,10 @@ def ending_of(run: Callable[[], Message]) -> Message:
 
 def run_trial(study: Study, task: Task, tell: Tell, rank: int = 0) -> Message:
     """Run a trial, or one rank of it; only that of rank 0 has an outcome."""
-    trial = planned_trials(study, task.scale, task.block)[task.index]
-    if digest(trial.config) != task.config_hash:
-        raise ValueError("trials() gave another list in the worker than in the driver; it must depend on scale alone.")
     context = Context(torch.device(task.device), Path(task.scratch), _limited(tell))
     started = time.perf_counter()
-    with _seeded(trial.seed, context.device):
-        outcome = study.run(trial, context)
+    with _seeded(task.seed, context.device):
+        outcome = study.run(task.trial, context)
     seconds = time.perf_counter() - started
     if rank:
         return {"kind": "finished"}
