@@ -143,22 +143,22 @@ def test_an_interval_the_wrong_way_round_is_refused() -> None:
 
 ESTIMATES = {
     "mean_interval": lambda v: lab_statistics.mean_interval(v),
-    "paired_difference": lambda v: lab_statistics.paired_difference(v, [0.0] * 6),
-    "unpaired_difference": lambda v: lab_statistics.unpaired_difference(v, [0.0] * 6),
-    "resampled_difference": lambda v: lab_statistics.resampled_difference(v, [0.0] * 6, train=9, test=1),
+    "paired_difference": lambda v: lab_statistics.paired_difference(v, [0.0] * 10),
+    "unpaired_difference": lambda v: lab_statistics.unpaired_difference(v, [0.0] * 10),
+    "resampled_difference": lambda v: lab_statistics.resampled_difference(v, [0.0] * 10, train=9, test=1),
     "jackknife": lambda v: lab_statistics.jackknife(1.0, v),
     "bootstrap": lambda v: lab_statistics.bootstrap(v, seed=0),
     "bootstrap, median": lambda v: lab_statistics.bootstrap(v, lab_statistics.iqm, seed=0),
-    "bootstrap_difference": lambda v: lab_statistics.bootstrap_difference(v, [0.0] * 6, paired=False, seed=0),
+    "bootstrap_difference": lambda v: lab_statistics.bootstrap_difference(v, [0.0] * 10, paired=False, seed=0),
     "stratified_bootstrap": lambda v: lab_statistics.stratified_bootstrap([[each] for each in v], seed=0),
-    "probability_of_improvement": lambda v: lab_statistics.probability_of_improvement([v], [[0.0] * 6]),
+    "probability_of_improvement": lambda v: lab_statistics.probability_of_improvement([v], [[0.0] * 10]),
 }
 
 
 @pytest.mark.parametrize("lost", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ESTIMATES)
 def test_no_estimate_averages_it_away(name: str, lost: float) -> None:
-    estimate = ESTIMATES[name]([0.9, 0.8, lost, 0.9, 0.95, 0.85])
+    estimate = ESTIMATES[name]([0.9, 0.8, lost, 0.9, 0.95, 0.85, 0.9, 0.7, 0.8, 0.9])
     assert (math.isnan(estimate.low), math.isnan(estimate.high)) == (True, True)
     assert Check.at_least("x", estimate, 0.1, zone=0.05).status == "inconclusive"
 

@@ -43,8 +43,8 @@ def test_it_is_scipys_bca_at_the_expanded_level(statistic: object) -> None:
 
 
 def test_two_samples_by_themselves_agree_with_scipy() -> None:
-    found = bootstrap_difference(SKEWED, OTHER[:8], paired=False, resamples=40000, seed=0)
-    other = scipy_bca((SKEWED, OTHER[:8]), lambda a, b, axis: a.mean(axis) - b.mean(axis), 8)
+    found = bootstrap_difference(SKEWED, OTHER[:10], paired=False, resamples=40000, seed=0)
+    other = scipy_bca((SKEWED, OTHER[:10]), lambda a, b, axis: a.mean(axis) - b.mean(axis), 10)
     assert bounds(found) == pytest.approx(other, rel=0.1, abs=0.1)
 
 
@@ -91,22 +91,22 @@ def test_the_seed_decides() -> None:
 def test_constants_have_an_interval_of_zero_width() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert bootstrap([0.5] * 8, seed=0) == Estimate(0.5, 0.5, 0.5)
-        assert bootstrap_difference([0.75] * 8, [0.5] * 6, paired=False, seed=0) == Estimate(0.25, 0.25, 0.25)
+        assert bootstrap([0.5] * 10, seed=0) == Estimate(0.5, 0.5, 0.5)
+        assert bootstrap_difference([0.75] * 12, [0.5] * 10, paired=False, seed=0) == Estimate(0.25, 0.25, 0.25)
         assert paired_difference([0.75] * 8, [0.5] * 8) == Estimate(0.25, 0.25, 0.25)
 
 
 def test_where_bca_is_not_defined_the_plain_quantiles_serve() -> None:
-    values = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0]  # every jackknife value of the median is 1
+    values = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0]  # every jackknife value of the median is 1
     found = bootstrap(values, np.median, seed=0)
     assert (found.value, found.low) == (1.0, 1.0)
     assert found.high in (1.0, 2.0)
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="takes at least 6 observations in each sample, but one has 5"):
-        bootstrap([1.0, 2.0, 3.0, 4.0, 5.0], seed=0)
-    with pytest.raises(ValueError, match="takes at least 6 observations in each sample, but one has 3"):
+    with pytest.raises(ValueError, match=r"takes at least 10 observations .* but one has 9: .* Take the t interval"):
+        bootstrap(SKEWED[:9], seed=0)
+    with pytest.raises(ValueError, match="takes at least 10 observations in each sample, but one has 3"):
         bootstrap_difference(SKEWED, [1.0, 2.0, 3.0], paired=False, seed=0)
     with pytest.raises(ValueError, match="a has 12 and b has 3"):
         bootstrap_difference(SKEWED, [1.0, 2.0, 3.0], paired=True, seed=0)
@@ -117,9 +117,9 @@ def test_bad_input() -> None:
 
 
 def test_runs_are_drawn_within_tasks() -> None:
-    tasks_apart = table(5, 4) + 100 * np.arange(4)
+    tasks_apart = table(5, 3) + 100 * np.arange(3)
     assert bounds(stratified_bootstrap(tasks_apart, np.mean, seed=0)) == pytest.approx(
-        np.add(bounds(stratified_bootstrap(table(5, 4), np.mean, seed=0)), 150.0)
+        np.add(bounds(stratified_bootstrap(table(5, 3), np.mean, seed=0)), 100.0)
     )
 
 
@@ -142,9 +142,9 @@ def test_one_task_is_a_plain_percentile_bootstrap() -> None:
     assert bounds(found) == pytest.approx((other.low, other.high), abs=0.05)
 
 
-@pytest.mark.parametrize("shape", [(1, 9), (2, 9), (3, 2), (5, 1)])
+@pytest.mark.parametrize("shape", [(1, 9), (2, 9), (3, 4), (9, 1)])
 def test_too_few_runs_are_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"it holds {shape[0]} runs of {shape[1]} tasks"):
+    with pytest.raises(ValueError, match=rf"it holds {shape[0]} runs of {shape[1]} tasks: .* Take the t interval"):
         stratified_bootstrap(table(*shape), seed=0)
 
 

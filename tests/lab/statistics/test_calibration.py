@@ -46,7 +46,12 @@ METHODS: dict[str, tuple[np.ndarray, Callable[[np.ndarray], Estimate]]] = {
         lambda x: lab.resampled_difference(x, np.zeros(10), train=80, test=20),
     ),
     "jackknife of the mean, 5 networks": (normal(5), lambda x: lab.jackknife(x.mean(), leave_one_out(x))),
+    "BCa, 10 seeds, the fewest": (normal(10), partial(lab.bootstrap, resamples=999, seed=0)),
     "BCa, 20 seeds": (normal(20), partial(lab.bootstrap, resamples=999, seed=0)),
+    "stratified, 4 runs, 3 tasks, the fewest, mean": (
+        normal(4, 3),
+        partial(lab.stratified_bootstrap, statistic=np.mean, resamples=999, seed=0),
+    ),
     "stratified, 5 runs, 5 tasks, IQM": (normal(5, 5), partial(lab.stratified_bootstrap, resamples=999, seed=0)),
     "improvement, 8 runs, 6 tasks": (
         normal(2, 8, 6),

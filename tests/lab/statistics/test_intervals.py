@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from torchstone.lab import Check, Estimate, jackknife, mean_interval, paired_difference
+from torchstone.lab import statistics as lab
 from torchstone.lab.statistics import resampled_difference, unpaired_difference
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
@@ -145,3 +146,35 @@ def test_bad_input() -> None:
         ValueError, match=r"leave_one_out must be one number per unit, of shape \(n,\), but .* \(1, 2\)"
     ):
         jackknife(1.0, [[1.0, 2.0]])
+
+
+STATISTICS: dict[str, Callable[[list], object]] = {
+    "mean_interval": mean_interval,
+    "paired_difference": lambda v: paired_difference([0.5, 0.5], v),
+    "unpaired_difference": lambda v: unpaired_difference(v, [0.5, 0.5]),
+    "jackknife": lambda v: jackknife(0.5, v),
+    "wilcoxon_test": lambda v: lab.wilcoxon_test(v, [0.5] * 6),
+    "bootstrap": lambda v: lab.bootstrap(v, seed=0),
+    "stratified_bootstrap": lambda v: lab.stratified_bootstrap(v, seed=0),
+    "probability_of_improvement": lambda v: lab.probability_of_improvement(v, [[0.5]]),
+    "iqm": lab.iqm,
+    "holm": lab.holm,
+    "expected_best": lambda v: lab.expected_best(v, 1),
+    "worst_for_diverged": lambda v: lab.worst_for_diverged({"ours": v}),
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["0.9", "0.8"], "holds text"),
+        ([0.9, "high"], "holds text"),
+        ([0.9, None], "holds objects that are no plain numbers"),
+        ([0.9, 1j], "holds complex numbers"),
+        ([[0.9], [0.8, 0.7]], "cannot be read as one"),
+    ],
+)
+@pytest.mark.parametrize("statistic", STATISTICS.values(), ids=STATISTICS)
+def test_what_are_no_numbers_is_refused_in_a_sentence(statistic: Callable, values: list, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^\w+ must .*, but it {found}"):
+        statistic(values)

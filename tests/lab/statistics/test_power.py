@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from torchstone.lab import Check
-from torchstone.lab.statistics import paired_difference, power, seeds_needed, unpaired_difference
+from torchstone.lab.statistics import (
+    mean_interval,
+    paired_difference,
+    power,
+    power_near,
+    seeds_needed,
+    unpaired_difference,
+)
 
 SIMULATIONS = 2000
 
@@ -31,6 +38,31 @@ def test_declared_power_is_what_simulation_gives(
     ]
     declared = power(effect, sd, n, threshold=threshold, paired=paired)
     assert stats.binomtest(statuses.count("confirmed"), SIMULATIONS, declared).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("sd", "n", "off"), [(0.02, 10, 0.0), (0.01, 3, 0.0), (0.02, 12, 0.01), (0.02, 5, -0.01)])
+def test_declared_power_of_a_tolerance_is_what_simulation_gives(sd: float, n: int, off: float) -> None:
+    noise = torch.randn(SIMULATIONS, n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    statuses = [Check.near("x", mean_interval(x), 0.5, within=0.02).status for x in (0.5 + off + sd * noise).numpy()]
+    declared = power_near(sd, n, within=0.02, off=off)
+    assert stats.binomtest(statuses.count("confirmed"), SIMULATIONS, declared).pvalue > 0.001
+
+
+@given(st.floats(0.1, 2), st.integers(2, 40), st.floats(0, 1))
+def test_a_tolerance_has_the_same_power_on_both_sides_and_less_than_one_side_alone(
+    sd: float, n: int, off: float
+) -> None:
+    chance = power_near(sd, n, within=1.0, off=off)
+    assert chance == pytest.approx(power_near(sd, n, within=1.0, off=-off))
+    assert 2 * power(1.0 - off, sd, n) - 1 - 1e-3 <= chance <= power(1.0 - off, sd, n) + 1e-3
+
+
+def test_a_tolerance_that_makes_no_sense() -> None:
+    assert power_near(0.1, 1, within=1.0) == 0.0
+    with pytest.raises(ValueError, match="within must be a positive tolerance and off finite, but within=0"):
+        power_near(0.1, 5, within=0.0)
+    with pytest.raises(ValueError, match="sd must be a positive standard deviation"):
+        power_near(-0.1, 5, within=0.1)
 
 
 @given(st.floats(0.01, 2), st.floats(0.1, 2), st.integers(2, 60), st.booleans())

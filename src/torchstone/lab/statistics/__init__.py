@@ -17,7 +17,7 @@ from torchstone.lab.statistics.diverged import worst_for_diverged
 from torchstone.lab.statistics.families import holm
 from torchstone.lab.statistics.intervals import mean_interval, paired_difference, unpaired_difference
 from torchstone.lab.statistics.jackknife import jackknife
-from torchstone.lab.statistics.power import power, seeds_needed
+from torchstone.lab.statistics.power import power, power_near, seeds_needed
 from torchstone.lab.statistics.significance import permutation_test, sign_test, wilcoxon_test
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "paired_difference",
     "permutation_test",
     "power",
+    "power_near",
     "probability_of_improvement",
     "resampled_difference",
     "seeds_needed",

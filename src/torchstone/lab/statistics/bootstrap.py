@@ -21,7 +21,7 @@ from torchstone.lab.statistics.observations import (
 )
 from torchstone.lab.verdict import Estimate
 
-LEAST = 6  # the range of 5 observations holds their median in 94 % of all samples
+LEAST = 10  # with fewer, 95 % intervals of a mean were measured to cover 92.5 to 93.7 %
 RESAMPLES = 9999
 BATCH = 1000
 
@@ -42,7 +42,7 @@ def bootstrap(
     .. math:: \Phi\Bigl(z_0 + \frac{z_0 \mp z}{1 - a (z_0 \mp z)}\Bigr), \qquad z = t_{(1+c)/2,\,n-1} \sqrt{n/(n-1)}
 
     Args:
-        values: the sample, shape (n,), n at least 6: fewer cannot reach 95 % whatever is done with them.
+        values: the sample, shape (n,), n at least 10: with fewer it covers too little (see below).
         statistic: such as ``np.mean``, ``np.median`` or :func:`~torchstone.lab.statistics.iqm`: called as
             ``statistic(samples, axis=-1)``.
         level: the confidence :math:`c`, in (0, 1).
@@ -57,8 +57,13 @@ def bootstrap(
     Raises:
         ValueError: too few values, or not one-dimensional; a ``level`` or a ``resamples`` that makes no sense.
 
+    Measured coverage of 95 % intervals (20,000 normal samples, 999 resamples): of the mean 92.5 % at n = 6, 93.0 % at
+    7, 93.7 % at 8, 93.6 % at 9, 94.1 % at 10, 94.2 % at 12, 94.4 % at 20; of the median 94 to 97 % from n = 10 on. Of
+    the mean of exponential numbers, as skewed as times are, 92.3 % at n = 10 and 93.5 % at 20. Student's interval of
+    the mean of normal numbers covers 95 % at every n.
+
     Example:
-        >>> estimate = bootstrap([3.0, 4.0, 5.0, 5.0, 6.0, 7.0, 19.0], np.median, seed=0)
+        >>> estimate = bootstrap([3.0, 4.0, 4.0, 5.0, 5.0, 5.0, 6.0, 6.0, 7.0, 19.0], np.median, seed=0)
         >>> estimate.value, estimate.low >= 3.0, estimate.high <= 19.0
         (5.0, True, True)
 
@@ -91,13 +96,15 @@ def bootstrap_difference(
         seed: of the generator that draws them.
 
     Returns:
-        The difference and its interval, as in :func:`bootstrap`; its z is that of the smaller sample.
+        The difference and its interval, as in :func:`bootstrap`; its z is that of the smaller sample, which is on the
+        safe side: for means of normal samples of 10 and of 10, 20 or 40 it covers 96 %.
 
     Raises:
         ValueError: a sample is too small or not one-dimensional; pairs of which one half is missing.
 
     Example:
-        >>> a, b = [0.9, 0.8, 0.9, 1.0, 0.9, 0.8], [0.4, 0.5, 0.4, 0.3, 0.5, 0.2]
+        >>> a = [0.9, 0.8, 0.9, 1.0, 0.9, 0.8, 0.7, 0.9, 0.8, 1.0]
+        >>> b = [0.4, 0.5, 0.4, 0.3, 0.5, 0.2, 0.4, 0.3, 0.5, 0.4]
         >>> bootstrap_difference(a, b, paired=True, seed=0).low > 0.3
         True
 
@@ -121,8 +128,9 @@ def _bca(samples: list[Array], statistic: Statistic, level: float, resamples: in
     checked_count("resamples", resamples, 100)
     if n < LEAST:
         raise ValueError(
-            f"A bootstrap interval takes at least {LEAST} observations in each sample, but one has {n}: no resample "
-            "goes beyond what was seen. Take the t interval (mean_interval, paired_difference), or run more seeds."
+            f"A bootstrap interval takes at least {LEAST} observations in each sample, but one has {n}: with fewer it "
+            "covers less than it says. Take the t interval (mean_interval, paired_difference, unpaired_difference), or "
+            "run more seeds."
         )
     value = float(_effect(statistic)(*samples, axis=-1))
     if not math.isfinite(value) or not all(np.isfinite(sample).all() for sample in samples):

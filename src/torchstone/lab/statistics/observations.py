@@ -11,14 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 from torchstone.lab.verdict import Estimate
 
 LEVEL = 0.95
+_NOT_REAL = {"U": "text", "S": "bytes", "c": "complex numbers"}
 
 Array = NDArray[np.float64]
 Statistic = Callable[..., Any]  # statistic(sample, axis=...), as np.mean, np.median and iqm are
 
 
+def array(name: str, values: ArrayLike) -> Array:
+    """``values`` in float64; it must be made of real numbers: text, ``None`` and rows of unequal length are none."""
+    try:
+        given = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be an array of numbers, but it cannot be read as one: {error}.") from error
+    if given.size and given.dtype.kind not in "biuf":
+        found = _NOT_REAL.get(given.dtype.kind, "objects that are no plain numbers")
+        raise ValueError(f"{name} must hold real numbers, but it holds {found}. Convert each by float() first.")
+    return given.astype(np.float64)
+
+
 def vector(name: str, values: ArrayLike) -> Array:
     """``values`` in float64; it must be one number per unit."""
-    observed = np.asarray(values, dtype=np.float64)
+    observed = array(name, values)
     if observed.ndim != 1:
         raise ValueError(f"{name} must be one number per unit, of shape (n,), but it has shape {observed.shape}.")
     return observed
@@ -45,7 +58,7 @@ def pairs(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 
 def scores(name: str, values: ArrayLike) -> Array:
     """``values`` in float64; it must be a table of runs times tasks."""
-    table = np.asarray(values, dtype=np.float64)
+    table = array(name, values)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(
             f"{name} must hold one score per run and task, of shape (n, k), but it has shape {table.shape}. "
