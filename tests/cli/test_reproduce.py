@@ -32,6 +32,16 @@ def test_the_bits_agree(torchstone: Command) -> None:
     assert "[1/1] half, seed 0: finished" in answer.errors
 
 
+def test_a_report_says_what_to_type(torchstone: Command) -> None:
+    torchstone("run", "toy-holds", "--jobs", "0")
+    page = Path(torchstone("show", "toy-holds", "--json").json["report"]).read_text()
+    words = page.partition("<code>torchstone reproduce ")[2].partition("<")[0]
+    assert words == first_record(torchstone, "toy-holds")
+    assert torchstone("reproduce", words).code == 0
+    rows = torchstone("show", "toy-holds", "--records").output.splitlines()
+    assert all(f"record {row.split()[0]}<" in page for row in rows)
+
+
 def test_bits_that_differ_are_shown_and_the_exit_code_is_1(moody: dict[str, Any], torchstone: Command) -> None:
     Path("mood").write_text("0.25")
     torchstone("run", "toy-moody", "--jobs", "0", "--scale", "smoke")

@@ -115,6 +115,14 @@ def test_smoke_is_not_judged(layers_study: Study, make_run: Callable[..., Run]) 
     assert "confirmed" not in words
 
 
+def test_records_in_a_store_are_named_so_that_they_can_be_reproduced(layers_run: Run) -> None:
+    assert "reproduce" not in Page(render_report(layers_run)).words()
+    named = [replace(record, id=f"{record.trial.seed:016x}") for record in layers_run.records]
+    words = Page(render_report(replace(layers_run, records=named))).words()
+    assert all(f"network width = 64 record {record.id} {record.trial.seed} accuracy" in words for record in named)
+    assert words.index("Run it again") < words.index(f"torchstone reproduce {named[0].id}")
+
+
 def test_a_metric_that_is_not_finite_is_shown_as_such(layers_study: Study, make_run: Callable[..., Run]) -> None:
     assert "accuracy NaN (not finite)" in Page(render_report(make_run(layers_study, accuracy=math.nan))).words()
 

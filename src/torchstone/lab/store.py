@@ -1,4 +1,9 @@
-"""The store: one row for each finished trial, its tensors in a file beside, and the history of verdicts."""
+"""The store: one row for each finished trial, its tensors in a file beside, and the history of verdicts.
+
+It sees damage in whatever it reads, but not a flipped bit that SQLite never reads, such as one on a free page, which
+changes no answer. Nor can it see that all of it was replaced by a sound older copy of itself: what was recorded since
+then is missing as if it had never been run.
+"""
 
 import fcntl
 import json
@@ -178,8 +183,8 @@ class Store:
         found = {}
         for *key, config, metrics, sha256, seconds, _, _ in self._rows(study, scale):
             tensors = Artifacts(artifact_path(self.folder, sha256), sha256) if sha256 else {}
-            trial = Trial(key[2], key[4], json.loads(config))
-            found[Key(*key)] = Record(trial, decode_metrics(metrics), tensors, seconds)
+            trial, name = Trial(key[2], key[4], json.loads(config)), Key(*key)
+            found[name] = Record(trial, decode_metrics(metrics), tensors, seconds, name.digest)
         return found
 
     def studies(self) -> list[tuple[str, str]]:

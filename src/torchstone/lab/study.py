@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A finished trial with its outcome and its cost.
+    """A finished trial with its outcome and its cost; by its ``id`` ``torchstone reproduce`` finds it in a store.
 
     One that diverged is a record, too: see :mod:`torchstone.lab.divergence`.
     """
@@ -60,6 +60,7 @@ class Record:
     metrics: Mapping[str, float]
     artifacts: "Mapping[str, Tensor]"
     seconds: float
+    id: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, NoMetrics):
