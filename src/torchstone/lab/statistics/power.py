@@ -5,9 +5,10 @@ from bisect import bisect_left
 
 import numpy as np
 
-from torchstone.lab.statistics.observations import LEVEL, checked_count, t_quantile
+from torchstone.lab.statistics.observations import LEVEL, Array, checked_count, t_quantile
 
 MOST_SEEDS = 1000
+LARGEST_SHIFT = 30.0  # from 37 on, scipy's noncentral t is NaN
 QUANTILES = 2000  # of the standard deviation, that a mean is taken over
 
 
@@ -45,7 +46,7 @@ def power(
     Differs from the paper: measured from the threshold, and confirmed in one direction only; for two separate samples
         the variances are taken as equal, where Welch's interval does not ask for that.
     """
-    from scipy.special import nctdtr
+    from scipy.special import nctdtr, ndtr
 
     distance = _standardised(effect, sd, threshold)
     seeds = checked_count("n", n)
@@ -53,6 +54,8 @@ def power(
         return 0.0
     freedom = seeds - 1 if paired else 2 * seeds - 2
     shift = distance * math.sqrt(seeds if paired else seeds / 2)
+    if abs(shift) > LARGEST_SHIFT:
+        return float(ndtr(shift - _half_widths(freedom, level)).mean())
     return float(1 - nctdtr(freedom, shift, t_quantile(level, freedom)))
 
 
@@ -86,16 +89,14 @@ def power_near(sd: float, n: int, *, within: float, off: float = 0.0, level: flo
         and Biopharmaceutics 18.
     Differs from the paper: one sample, where Phillips has a crossover of two; both tests at 2.5 %, not 5 %.
     """
-    from scipy.special import chdtri, ndtr
+    from scipy.special import ndtr
 
     _check_sd(sd)
     if not (math.isfinite(within) and within > 0 and math.isfinite(off)):
         raise ValueError(f"within must be a positive tolerance and off finite, but within={within} and off={off}.")
     if checked_count("n", n) == 1:
         return 0.0
-    middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    widths = t_quantile(level, n - 1) * np.sqrt(chdtri(n - 1, middles) / (n - 1))  # in standard errors
-    error = sd / math.sqrt(n)
+    error, widths = sd / math.sqrt(n), _half_widths(n - 1, level)
     above, below = (within - off) / error - widths, (within + off) / error - widths
     return float(np.maximum(ndtr(above) - ndtr(-below), 0.0).mean())
 
@@ -162,6 +163,15 @@ def _standardised(effect: float, sd: float, threshold: float) -> float:
         raise ValueError(f"effect and threshold must be finite, but effect={effect} and threshold={threshold}.")
     _check_sd(sd)
     return (effect - threshold) / sd
+
+
+def _half_widths(freedom: float, level: float) -> Array:
+    """Half the width of a t interval in true standard errors: quantiles of what it may come to, equally likely."""
+    from scipy.special import chdtri
+
+    middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    widths: Array = t_quantile(level, freedom) * np.sqrt(chdtri(freedom, middles) / freedom)
+    return widths
 
 
 def _check_sd(sd: float) -> None:
