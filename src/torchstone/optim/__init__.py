@@ -5,8 +5,8 @@ from torchstone.optim.catalogue import RULES, Rule
 from torchstone.optim.centralization import GradientCentralization, centralize
 from torchstone.optim.create import create
 from torchstone.optim.feasible import project
+from torchstone.optim.online import Regret, regret
 from torchstone.optim.problems import Problem, reddi_online, reddi_stochastic, reddi_theorem1
-from torchstone.optim.regret import Regret, regret
 from torchstone.optim.schedules import InverseSqrt
 
 __all__ = [
