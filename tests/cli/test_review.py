@@ -1,3 +1,4 @@
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,4 +42,17 @@ def test_what_cannot_be_written_or_read_is_bad_usage(torchstone: Command) -> Non
     Path("torchstone-runs", "store.sqlite").write_text("no database, and long enough to be seen as none" * 99)
     answer = torchstone("review", "--out", "fresh")
     assert (answer.code, Path("fresh", "index.html").exists()) == (2, False)
-    assert "store.sqlite" in answer.errors
+    assert answer.errors.startswith("torchstone: --runs: torchstone-runs/store.sqlite is damaged")
+    assert "--out" not in answer.errors
+
+
+def test_a_store_that_cannot_be_used_is_that_of_runs(torchstone: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchstone("run", "toy-holds", "--jobs", "0")
+    monkeypatch.setattr("torchstone.lab.store.schema.VERSION", 1)
+    assert torchstone("review").errors.startswith("torchstone: --runs: torchstone-runs/store.sqlite was written by a")
+
+    def locked(*arguments: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr("torchstone.lab.review.Store", locked)
+    assert "The records in --runs torchstone-runs cannot be used: database is locked." in torchstone("review").errors

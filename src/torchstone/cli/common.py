@@ -94,8 +94,8 @@ def check_writable(out: Path, option: str = "--out") -> None:
 
 
 @contextmanager
-def mendable(out: Path) -> Iterator[None]:
-    """Turn what is wrong with the store below ``out`` into a :class:`UsageError`."""
+def mendable(out: Path, option: str = "--out") -> Iterator[None]:
+    """Turn what is wrong with the store below ``out``, which belongs to ``option``, into a :class:`UsageError`."""
     import sqlite3
 
     from torchstone.files import DamagedFileError
@@ -104,6 +104,6 @@ def mendable(out: Path) -> Iterator[None]:
     try:
         yield
     except (DamagedFileError, NewerStoreError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{option}: {error}") from error
     except sqlite3.OperationalError as error:
-        raise UsageError(f"The records in --out {out} cannot be used: {error}.") from error
+        raise UsageError(f"The records in {option} {out} cannot be used: {error}.") from error

@@ -28,7 +28,7 @@ class Review:
 
         check_writable(self.out)
         try:
-            with mendable(self.runs):
+            with mendable(self.runs, "--runs"):
                 items = write_review(self.runs, self.out)
         except NotOurSiteError as error:
             raise UsageError(f"--out: {error}") from None

@@ -143,7 +143,7 @@ class Store:
             if version > schema.VERSION:
                 raise NewerStoreError(
                     f"{self.file} was written by a newer torchstone (its schema is {version}, this one knows "
-                    f"{schema.VERSION}). Upgrade torchstone, or choose another folder with --out."
+                    f"{schema.VERSION}). Upgrade torchstone, or choose another folder."
                 )
             if version < 1:
                 raise self._damaged("it has not the tables of a store")
@@ -255,7 +255,7 @@ class Store:
 
     def _damaged(self, reason: object) -> DamagedFileError:
         return DamagedFileError(
-            f"{self.file} is damaged ({reason}). Move it away or choose another folder with --out; "
+            f"{self.file} is damaged ({reason}). Move it away or choose another folder; "
             "what was recorded in it has to be run again."
         )
 
