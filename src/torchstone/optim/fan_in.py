@@ -83,10 +83,7 @@ def fan_ins(
 
 def owned_parameters(optimizer: torch.optim.Optimizer, model: nn.Module | None) -> list[Owned]:
     """The optimizer's parameters, with what ``model`` (or else the optimizer) knows of them."""
-    owners: dict[int, list[tuple[str, nn.Module]]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False) if model is not None else ():
-        home = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
-        owners.setdefault(id(parameter), []).append((name, model.get_submodule(home)))  # type: ignore[union-attr]
+    owners = _owners(model) if model is not None else {}
     listed = []
     for group in optimizer.param_groups:
         names = group.get("param_names") or [""] * len(group["params"])
@@ -94,13 +91,22 @@ def owned_parameters(optimizer: torch.optim.Optimizer, model: nn.Module | None) 
             known = owners.get(id(parameter), [])
             name = known[0][0] if known else own_name
             listed.append(Owned(parameter, name, tuple(module for _, module in known)))
-    if model is not None and not all(owned.modules for owned in listed):
-        strangers = [_described(owned) for owned in listed if not owned.modules]
+    strangers = [_described(owned) for owned in listed if not owned.modules]
+    if model is not None and strangers:
         raise ValueError(
             f"`model` must hold every parameter of the optimizer, but {', '.join(strangers)} is not in it. Give the "
             "model that the optimizer trains, or none, so that parameters are judged by their shapes."
         )
     return listed
+
+
+def _owners(model: nn.Module) -> dict[int, list[tuple[str, nn.Module]]]:
+    """Each parameter's names and the layers that hold it, the one that it parametrises included."""
+    owners: dict[int, list[tuple[str, nn.Module]]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        holder = f".{name}".rpartition(".")[0].partition(".parametrizations")[0]
+        owners.setdefault(id(parameter), []).append((name, model.get_submodule(holder.removeprefix("."))))
+    return owners
 
 
 def _by_rule(owned: Owned, conv_only: bool) -> bool:
