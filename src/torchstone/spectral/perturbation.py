@@ -1,0 +1,143 @@
+"""How much of each frequency survives when the parameters of a network are moved at random."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from torchstone.spectral.evaluation import Output, evaluating, model_output, one_number_each
+from torchstone.spectral.signals import Numbers, coefficients
+
+_NUMBERS_AT_ONCE = 2**24  # parameters of all networks of one chunk
+
+
+@dataclass(frozen=True, eq=False)
+class PerturbationSpectrum:
+    """What :func:`perturbation_spectrum` found: amplitudes at each size of the perturbation.
+
+    Args:
+        deltas: the sizes, (t,), float64.
+        amplitudes: mean amplitude of each frequency after a perturbation of each size, (t, k), float64.
+        unperturbed: amplitude of each frequency before, (k,), float64.
+    """
+
+    deltas: Float[Tensor, " t"]
+    amplitudes: Float[Tensor, "t k"]
+    unperturbed: Float[Tensor, " k"]
+
+    @property
+    def retained(self) -> Float[Tensor, "t k"]:
+        """``amplitudes`` as shares of ``unperturbed``; not a number where there was nothing of a frequency."""
+        return self.amplitudes / self.unperturbed
+
+
+def perturbation_spectrum(
+    model: nn.Module,
+    x: Float[Tensor, "n d"],
+    frequencies: Numbers,
+    deltas: Sequence[float] | Tensor,
+    n: int = 100,
+    *,
+    output: Output | None = None,
+    seed: int,
+) -> PerturbationSpectrum:
+    r"""The mean spectrum of a network whose parameters were moved by :math:`\delta` in random directions.
+
+    .. math:: \bar a_i(\delta) = \frac1n \sum_{l=1}^{n} 2 \,|F_{\theta + \delta u_l}(k_i)|, \qquad
+              \text{retained}_i(\delta) = \bar a_i(\delta) / \bar a_i(0)
+
+    with :math:`u_l` uniform on the unit sphere of *all* parameters together, and F as in :func:`coefficients`. The
+    same directions serve every size, so that curves over :math:`\delta` are smooth.
+
+    A mean of magnitudes is never negative: a frequency that is drowned in noise seems to be retained at the level of
+    that noise, which may be above 1.
+
+    Networks are evaluated many at once. The model is not touched: it is looked at in evaluation mode, and its
+    parameters, modes and gradients are afterwards as they were.
+
+    Args:
+        model: the network with its parameters :math:`\theta`.
+        x: its inputs, row j at place j/n of the even grid, as for :class:`FrequencyMonitor`.
+        frequencies: the :math:`k_i`, as in :class:`SumOfSines`.
+        deltas: the sizes :math:`\delta`, in the unit of the parameters, not negative.
+        n: number of directions :math:`u_l`.
+        output: from the network and ``x`` to one number a row; ``None`` calls it.
+        seed: seed of the directions; the global generators are not used.
+
+    Returns:
+        The sizes, the mean amplitudes, and the amplitudes before.
+
+    Raises:
+        ValueError: a size that is negative or not finite, none of them, ``n`` below 1, a model without parameters,
+            outputs or frequencies that :func:`coefficients` refuses.
+
+    Example:
+        >>> from torchstone.spectral import Siren
+        >>> x = torch.arange(16)[:, None] / 16
+        >>> found = perturbation_spectrum(Siren(1, [8], w0=10.0, seed=0), x, [1, 2], [0.0, 1.0], n=5, seed=0)
+        >>> found.retained[0].round(decimals=3)
+        tensor([1., 1.], dtype=torch.float64)
+
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 3, experiment 2, figure 2.
+    Differs from the paper: nothing.
+    """
+    sizes = torch.as_tensor(deltas, dtype=torch.float64).detach().cpu()
+    if sizes.ndim != 1 or not len(sizes) or not bool((sizes.isfinite() & (sizes >= 0)).all()):
+        raise ValueError(f"deltas must be a list of sizes, finite and not negative, but it is {sizes.tolist()}.")
+    if n < 1:
+        raise ValueError(f"n, the number of directions, must be 1 or more, but it is {n}.")
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    if not parameters:
+        raise ValueError("model has no parameters, so there is nothing to perturb.")
+    spectrum = _spectrum_of(model, x, frequencies, output or model_output)
+    with evaluating(model):
+        before = spectrum(parameters)
+        total = torch.zeros(len(sizes), len(before), dtype=torch.float64, device=before.device)
+        for chunk in _directions(parameters, n, seed):
+            for row, size in enumerate(sizes.tolist()):
+                moved = {name: theta + size * chunk[name] for name, theta in parameters.items()}
+                total[row] += vmap(spectrum)(moved).sum(0)
+    return PerturbationSpectrum(sizes, (total / n).cpu(), before.cpu())
+
+
+def _spectrum_of(
+    model: nn.Module, x: Tensor, frequencies: Numbers, output: Output
+) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """From parameters to the amplitudes of the network that has them."""
+    network = _Chosen(model, output)
+
+    def spectrum(parameters: Mapping[str, Tensor]) -> Tensor:
+        named = {f"model.{name}": value for name, value in parameters.items()}
+        values = one_number_each(functional_call(network, named, (x,)), len(x))
+        return coefficients(values, frequencies).abs()
+
+    return spectrum
+
+
+class _Chosen(nn.Module):
+    """``output(model, x)`` as a module, which ``functional_call`` needs."""
+
+    def __init__(self, model: nn.Module, output: Output) -> None:
+        super().__init__()
+        self.model, self.output = model, output
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.model, x)
+
+
+def _directions(parameters: Mapping[str, Tensor], n: int, seed: int) -> Iterator[dict[str, Tensor]]:
+    """Directions of unit length over all parameters together, some at a time: each entry (chunk, *shape)."""
+    generator = torch.Generator().manual_seed(seed)
+    count = sum(parameter.numel() for parameter in parameters.values())
+    chunk = max(1, _NUMBERS_AT_ONCE // count)
+    for start in range(0, n, chunk):
+        drawn = torch.randn(min(chunk, n - start), count, generator=generator)
+        drawn /= drawn.norm(dim=1, keepdim=True)
+        parts = torch.split(drawn, [parameter.numel() for parameter in parameters.values()], dim=1)
+        yield {
+            name: part.reshape(len(part), *parameter.shape).to(parameter)
+            for (name, parameter), part in zip(parameters.items(), parts, strict=True)
+        }
