@@ -86,3 +86,44 @@ def test_the_weakest_primary_check_speaks() -> None:
 def test_a_verdict_needs_a_primary_check() -> None:
     with pytest.raises(ValueError, match="at least one primary check"):
         Verdict.of(Check.report("x", Estimate(0, 0, 0)), check("confirmed", primary=False), sentence="")
+
+
+def with_margin(margins: dict[str, float], level: float) -> list[Check]:
+    """Checks whose intervals begin at their margin at 95 %, and further down the surer they have to be."""
+    lows = {name: 0.5 + margin - 10 * (level - 0.95) for name, margin in margins.items()}
+    return [Check.at_least(name, Estimate(1.0, low, 2.0), 0.5, zone=0.1) for name, low in lows.items()]
+
+
+@pytest.mark.parametrize(
+    ("margins", "status", "level"),
+    [
+        ({"a": 0.2}, "confirmed", "95"),
+        ({"a": 0.2, "b": 0.2}, "weaker", "97.5"),
+        ({"a": 0.3, "b": 0.1}, "confirmed", "95"),  # a at 97.5 %, then b alone at 95 %
+        ({"a": 0.3, "b": -0.1}, "confirmed", "95"),
+        ({"a": -0.6, "b": -0.6}, "inconclusive", "97.5"),
+        ({"a": 0.4, "b": 0.34, "c": 0.26, "d": -9.0}, "confirmed", "95"),
+        ({"a": 0.38, "b": 0.3, "c": 0.2, "d": -9.0}, "confirmed", "98.3"),
+    ],
+)
+def test_any_of_several_at_holms_confidence(margins: dict[str, float], status: str, level: str) -> None:
+    verdict = Verdict.any_of(lambda at: with_margin(margins, at), sentence="So.")
+    assert (verdict.status, verdict.sentence) == (status, "So.")
+    words = f"(any of {len(margins)} would do, {level} % interval)"
+    assert [check.name for check in verdict.checks] == [f"{name} {words}" for name in margins]
+
+
+def test_any_of_leaves_rows_that_decide_nothing_as_they_are() -> None:
+    row = Check.report("cost", Estimate(3, 3, 3))
+    verdict = Verdict.any_of(lambda at: [*with_margin({"a": -9.0, "b": 0.3}, at), row], sentence="")
+    assert (verdict.status, verdict.checks[-1]) == ("confirmed", row)
+    with pytest.raises(ValueError, match="at least one primary check"):
+        Verdict.any_of(lambda at: [row], sentence="")
+
+
+@given(st.lists(st.sampled_from(list(Status)), min_size=1, max_size=4))
+def test_any_of_says_what_the_strongest_says_and_of_what_the_weakest_says(statuses: list[Status]) -> None:
+    checks = [check(each) for each in statuses]
+    order = list(Status).index
+    assert Verdict.any_of(lambda at: checks, sentence="").status == min(statuses, key=order)
+    assert Verdict.of(*checks, sentence="").status == max(statuses, key=order)

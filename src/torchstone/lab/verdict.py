@@ -1,10 +1,12 @@
-"""The decision rule: estimates, checks, and the verdict of the weakest primary check."""
+"""The decision rule: estimates, checks, and the verdict of the weakest primary check, or of any of several."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
+
+CONFIDENCE = 0.95  # of the interval of an estimate
 
 
 class Status(StrEnum):
@@ -158,9 +160,8 @@ class Check:
 class Verdict:
     """A study's answer: the status of its weakest primary check, and one sentence for a person.
 
-    It says *confirmed* only if every primary check does (an intersection-union test). So it is no likelier to confirm
-    by accident than a single check is, and takes no correction however many there are; see
-    :mod:`torchstone.lab.statistics.families` for claims of which *any* of several checks would do.
+    Made by :meth:`of` for claims that hold if *every* primary check does, and by :meth:`any_of` for claims that hold if
+    *at least one* does.
     """
 
     status: Status
@@ -169,8 +170,70 @@ class Verdict:
 
     @classmethod
     def of(cls, *checks: Check, sentence: str) -> Self:
-        """The verdict over ``checks``; at least one must be primary."""
-        primary = [check.status for check in checks if check.primary and check.status is not None]
-        if not primary:
-            raise ValueError("A verdict needs at least one primary check; all that came are secondary.")
-        return cls(max(primary, key=list(Status).index), sentence, checks)
+        """The verdict over ``checks``, that of the weakest; at least one must be primary.
+
+        It says *confirmed* only if every primary check does (an intersection-union test). So it is no likelier to
+        confirm by accident than a single check is, and takes no correction however many there are.
+        """
+        return cls(max(_primary(checks), key=list(Status).index), sentence, checks)
+
+    @classmethod
+    def any_of(cls, checks_at: Callable[[float], Sequence[Check]], *, sentence: str) -> Self:
+        r"""The verdict on a claim of which any of several primary checks would do: that of the strongest.
+
+        The more checks there are, the likelier one of them confirms by accident. So Holm's correction makes their
+        intervals wider: the confidence of m checks is :math:`1 - 0.05/m`; if k of them confirm at that, the others are
+        looked at once more at :math:`1 - 0.05/(m - k)`, and so on. However many there are, the chance that any confirms
+        an effect that is not there is at most that of a single check. Each row shows the interval that decided.
+
+        Args:
+            checks_at: gives the checks with intervals of the confidence that it is called with.
+            sentence: for a person.
+
+        Returns:
+            The verdict: *confirmed* if at least one primary check confirms, else the strongest of what they say.
+
+        Raises:
+            ValueError: none of the checks is primary.
+
+        Example:
+            >>> from torchstone.lab.statistics import mean_interval
+            >>> gains = {"flips": [0.05, 0.06, 0.07, 0.05], "crops": [0.03, -0.02, 0.01, 0.02]}
+            >>> def checks_at(level):
+            ...     return [
+            ...         Check.at_least(name, mean_interval(gain, level=level), 0.02, zone=0.01)
+            ...         for name, gain in gains.items()
+            ...     ]
+            >>> verdict = Verdict.any_of(checks_at, sentence="Flips help.")
+            >>> for check in verdict.checks:
+            ...     print(check.name, check.status.value)
+            flips (any of 2 would do, 95 % interval) confirmed
+            crops (any of 2 would do, 95 % interval) inconclusive
+
+        Paper: Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+            Statistics 6.
+        Differs from the paper: told by intervals, whose bounds lie beyond the threshold where a one-sided p-value is
+            below 2.5 % over the number of checks.
+        """
+        checks = _after_holm(checks_at)
+        return cls(min(_primary(checks), key=list(Status).index), sentence, checks)
+
+
+def _after_holm(checks_at: Callable[[float], Sequence[Check]]) -> list[Check]:
+    """The checks at the confidence that Holm's procedure ends with; the primary ones say which that is."""
+    family, confirmed = len(_primary(checks_at(CONFIDENCE))), 0
+    while True:
+        level = 1 - (1 - CONFIDENCE) / (family - confirmed)
+        checks = checks_at(level)
+        now = _primary(checks).count(Status.CONFIRMED)
+        if now <= confirmed or now == family:
+            words = f"any of {family} would do, {100 * level:.3g} % interval"
+            return [replace(check, name=f"{check.name} ({words})") if check.primary else check for check in checks]
+        confirmed = now
+
+
+def _primary(checks: Sequence[Check]) -> list[Status]:
+    primary = [check.status for check in checks if check.primary and check.status is not None]
+    if not primary:
+        raise ValueError("A verdict needs at least one primary check; all that came are secondary.")
+    return primary

@@ -143,13 +143,34 @@ def test_a_study_with_a_diverged_trial_is_never_confirmed() -> None:
         assert confirmed([lab.mean_interval(diverged)]) == 0
 
 
-def test_any_of_five_variants_needs_a_correction() -> None:
-    variants = normal(5, 6)
-    plain = [[lab.mean_interval(x) for x in study] for study in variants]
-    bonferroni = [[lab.mean_interval(x, level=1 - 0.05 / 5) for x in study] for study in variants]
-    adjusted = [lab.holm([lab.wilcoxon_test(x, np.zeros(6)) for x in study]) for study in variants]
-    assert sum(any(each.low > 0 for each in study) for study in plain) / STUDIES > 0.05
-    assert 0 < sum(any(each.low > 0 for each in study) for study in bonferroni) / STUDIES <= 0.05
+def variants(study: np.ndarray, level: float) -> list[Check]:
+    """One check for each variant, none of which has an effect of the threshold."""
+    measured = [shifted(lab.mean_interval(x, level=level), THRESHOLD) for x in study]
+    return [Check.at_least(str(i), each, THRESHOLD, zone=0.01) for i, each in enumerate(measured)]
+
+
+def test_any_of_five_variants_needs_holms_correction() -> None:
+    studies = normal(5, 6)
+    plain = [[check.status for check in variants(study, 0.95)] for study in studies]
+    assert sum("confirmed" in statuses for statuses in plain) / STUDIES > 0.05
+    corrected = [Verdict.any_of(partial(variants, study), sentence="") for study in studies]
+    assert 0 < sum(verdict.status == "confirmed" for verdict in corrected) / STUDIES <= 0.05
+
+
+def test_any_of_confirms_the_checks_whose_p_values_holm_adjusts_to_the_level() -> None:
+    effects = np.array([0.0, 0.9, 1.2, 1.5, 0.0])[:, None]
+    found = set()
+    for study in normal(5, 6)[:200] + effects:
+        verdict = Verdict.any_of(partial(variants, study), sentence="")
+        p_values = stats.ttest_1samp(study, 0.0, axis=1, alternative="greater").pvalue
+        confirmed = [check.status == "confirmed" for check in verdict.checks]
+        assert confirmed == [p <= 0.025 for p in lab.holm(p_values)]
+        found.add(sum(confirmed))
+    assert found >= {0, 1, 2, 3}
+
+
+def test_holms_p_values_reject_any_true_null_in_at_most_5_percent() -> None:
+    adjusted = [lab.holm([lab.wilcoxon_test(x, np.zeros(6)) for x in study]) for study in normal(5, 6)]
     assert sum(any(p <= 0.05 for p in study) for study in adjusted) / STUDIES <= 0.05
 
 

@@ -1,10 +1,9 @@
 """Several checks at once: when they need a correction, and Holm's.
 
-The verdict of a study needs none. It says *confirmed* only if **every** primary check does: an intersection-union
-test, whose error is at most that of a single check, however many there are (Berger 1982, Technometrics 24). A
-correction is due where **any** of m checks would do: the best of m variants, m secondary checks of which the positive
-ones are pointed out. There, correct the p-values with :func:`holm`, or give each interval the level ``1 - 0.05 / m``
-(Bonferroni).
+``Verdict.of`` needs none. It says *confirmed* only if **every** primary check does: an intersection-union test, whose
+error is at most that of a single check, however many there are (Berger 1982, Technometrics 24). A correction is due
+where **any** of m checks would do: the best of m variants, m secondary checks of which the positive ones are pointed
+out. ``Verdict.any_of`` makes it, with intervals; :func:`holm` makes it with p-values.
 """
 
 import numpy as np

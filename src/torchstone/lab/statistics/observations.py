@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from torchstone.lab.verdict import Estimate
+from torchstone.lab.verdict import CONFIDENCE, Estimate
 
-LEVEL = 0.95
+LEVEL = CONFIDENCE
 _NOT_REAL = {"U": "text", "S": "bytes", "c": "complex numbers"}
 
 Array = NDArray[np.float64]
