@@ -64,9 +64,10 @@ def test_a_trial_that_finished_before_anybody_heard_of_it_is_kept(toys: ModuleTy
         run_study(toys.Toy(), out=tmp_path, jobs=1, listen=listen)
 
 
+@pytest.mark.parametrize("jobs", [0, 1])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_ctrl_c_while_a_trial_is_being_recorded_loses_nothing(
-    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, jobs: int
 ) -> None:
     add, calls = Store.add, []
 
@@ -81,5 +82,5 @@ def test_ctrl_c_while_a_trial_is_being_recorded_loses_nothing(
 
     monkeypatch.setattr(Store, "add", interrupted)
     with pytest.raises(RunInterrupted, match="1 of 3 trials are on record"):
-        run_study(toys.Toy(), out=tmp_path, jobs=1)
+        run_study(toys.Toy(), out=tmp_path, jobs=jobs)
     assert not list((tmp_path / "scratch").glob("*"))

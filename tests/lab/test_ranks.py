@@ -1,10 +1,13 @@
 """Distributed trials: two real processes that reduce a tensor, and what becomes of them when one of them ends."""
 
+import errno
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +16,7 @@ import torch
 
 from torchstone.lab import Event, Record, RunInterrupted, TrialsFailedError, run_study
 from torchstone.lab import engine as engine_module
+from torchstone.lab import ranks as ranks_module
 from torchstone.lab import runner as runner_module
 from torchstone.lab import worker as worker_module
 from torchstone.lab.rank import first_killed
@@ -84,6 +88,24 @@ def test_ctrl_c_ends_every_rank(toys: ModuleType, tmp_path: Path) -> None:
     while any(map(alive, ranks)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(alive, ranks))
+
+
+def test_ctrl_c_is_heard_though_a_rank_still_writes_into_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def interrupted(*arguments: object) -> Iterator[None]:
+        monkeypatch.setattr(os, "rmdir", no_longer_empty)
+        raise KeyboardInterrupt
+        yield
+
+    def no_longer_empty(folder: object, **more: object) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", folder)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(ranks_module, "_torchrun", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ranks_module.perform_in_ranks(None, 2, lambda message: None)
 
 
 @pytest.mark.parametrize(("deaths", "ends"), [(1, "finished"), (2, "failed")])

@@ -12,14 +12,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from safetensors.torch import load
 from tests.conftest import need
 
-from torchstone.files import sha256
-from torchstone.lab import EngineError, Event, RayEngine, Record, RunInterrupted, Study, code_version, run_study
+from torchstone.files import sha256, tensor_bytes
+from torchstone.lab import (
+    EngineError,
+    Event,
+    RayEngine,
+    Record,
+    RunInterrupted,
+    Store,
+    Study,
+    code_version,
+    run_study,
+)
+from torchstone.lab import ray_engine as ray_engine_module
 from torchstone.lab.ray_engine import perform_on_node
 from torchstone.lab.task import Message, Task
 
@@ -167,6 +179,76 @@ def test_a_node_sends_tensors_and_its_own_environment(toys: ModuleType, node: No
     assert last["environment"]["threads per job"] == "1"
     assert "jobs" not in last["environment"]
     assert list((tmp_path / "node" / "scratch").iterdir()) == []
+
+
+def test_a_node_sweeps_what_no_trial_can_use_any_more(toys: ModuleType, node: Node, tmp_path: Path) -> None:
+    scratch = tmp_path / "node" / "scratch"
+    stays = {f"toy.{code_version(toys.Toy())}.unfinished", "other-toy.0123.4567"}
+    for name in [*stays, "toy.0123.4567", f"toy.{code_version(toys.Toy())}.killed-12-ab"]:
+        (scratch / name).mkdir(parents=True)
+    assert node(task_of(toys.Toy()))[-1]["kind"] == "finished"
+    assert {folder.name for folder in scratch.iterdir()} == stays
+
+
+class Cluster:
+    """What the engine asks of Ray, without Ray: each trial is through at once."""
+
+    class exceptions:
+        RayError = RayTaskError = ConnectionError
+
+    def remote(self, **needs: object) -> Callable[..., "Cluster"]:
+        assert needs["max_retries"] == 0
+        return lambda function: self
+
+    def options(self, **options: object) -> SimpleNamespace:
+        return SimpleNamespace(remote=self.stream)
+
+    def stream(self, task: dict[str, object], threads: int, paths: list[str]) -> Iterator[Message]:
+        content = tensor_bytes({"x": torch.ones(1)})
+        yield {"kind": "started"}
+        done = {"metrics": "{}", "artifacts": sha256(content), "tensors": content, "seconds": 1.0}
+        yield {"kind": "finished", "note": "", **done}
+
+    def wait(
+        self, streams: list[object], num_returns: int, timeout: object = None
+    ) -> tuple[list[object], list[object]]:
+        return streams[:num_returns], []
+
+    def get(self, message: Message) -> Message:
+        return message
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [{"Alive": True, "Resources": {"CPU": 1, "GPU": 0}}]
+
+    def cancel(self, stream: object, force: bool) -> None:
+        assert force
+
+
+@pytest.mark.parametrize("moment", ["write_bytes", "before", "after"])
+def test_ctrl_c_while_a_trial_is_being_recorded_loses_nothing(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr(ray_engine_module, "_connected", lambda address: (Cluster(), False))
+    calls: list[str] = []
+
+    def interrupted(work: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: object) -> object:
+            calls.append(moment)
+            if len(calls) == 1 and moment != "after":
+                raise KeyboardInterrupt
+            done = work(*arguments, **more)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+            return done
+
+        return call
+
+    place = (ray_engine_module, "write_bytes") if moment == "write_bytes" else (Store, "add")
+    monkeypatch.setattr(*place, interrupted(getattr(*place)))
+    with pytest.raises(RunInterrupted, match="1 of 3 trials are on record"):
+        run_study(toys.Toy(), out=tmp_path, engine=RayEngine(jobs=1))
+    (record,) = Store(tmp_path).records("toy", "laptop").values()
+    assert record.artifacts["x"].item() == 1.0
 
 
 def test_a_node_with_other_code_or_without_the_device_says_so(toys: ModuleType, node: Node) -> None:

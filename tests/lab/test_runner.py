@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from torchstone.lab import Context, Event, Outcome, Record, RunInterrupted, Store, Trial, TrialsFailedError, run_study
+from torchstone.lab import pool as pool_module
 from torchstone.lab import runner as runner_module
 from torchstone.lab.store import artifact_path
 
@@ -153,6 +155,27 @@ def test_a_trial_whose_worker_dies_gets_another_chance(toys: ModuleType, tmp_pat
         ("started", 2),
     ]  # fmt: skip
     assert len(Store(tmp_path).records("suicidal-toy", "laptop")) == 2
+
+
+def test_a_dead_worker_is_missed_though_its_child_holds_the_line(
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "SECONDS_OF_LAST_WORDS", 0.1)
+    children = []
+
+    def listen(event: Event) -> None:
+        for note in tmp_path.glob("scratch/*/killed"):
+            children.append(int(note.read_text()))
+
+    widow = threading.Thread(target=lambda: run_study(toys.Widowed(), out=tmp_path, jobs=1, listen=listen), daemon=True)
+    widow.start()
+    widow.join(20)
+    on_record = Store(tmp_path).records("widowed-toy", "laptop")
+    for child in [*children, *(int(note.read_text()) for note in tmp_path.glob("scratch/*/killed"))]:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    assert len(on_record) == 3
+    assert children
 
 
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(toys: ModuleType, tmp_path: Path) -> None:

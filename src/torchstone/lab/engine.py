@@ -70,7 +70,11 @@ class ThisProcess:
                 ending = _attempt(study, task_of(index), partial(tell, index))
                 if ending["kind"] == "died":
                     ending = chances.after_death(index, ending["note"])
-            tell(index, ending)
+            try:
+                tell(index, ending)
+            except KeyboardInterrupt:
+                tell(index, ending)  # what has finished is kept
+                raise
 
 
 def _attempt(study: Study, task: Task, tell: Tell) -> Message:

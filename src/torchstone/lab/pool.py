@@ -20,6 +20,8 @@ from torchstone.lab.ranks import search_path, thread_variables
 from torchstone.lab.study import Study
 from torchstone.lab.task import Message, Task, TellOf
 
+SECONDS_OF_LAST_WORDS = 5.0  # after a process has ended; a child that it forked may keep the pipe open for ever
+
 _BOOT = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
@@ -66,12 +68,17 @@ class Worker:
         return "\n".join([ending, *words])
 
     def _listen(self, inbox: "Inbox") -> None:
+        reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
+        reader.start()
+        self._process.wait()
+        reader.join(SECONDS_OF_LAST_WORDS)
+        inbox.put((self, {"kind": "died"}))
+
+    def _read(self, inbox: "Inbox") -> None:
         with self._messages as messages:
             for line in messages:
                 if line.endswith("\n"):  # else it was killed in mid-sentence
                     inbox.put((self, json.loads(line)))
-        self._process.wait()
-        inbox.put((self, {"kind": "died"}))
 
 
 Inbox = queue.SimpleQueue[tuple[Worker, Message]]

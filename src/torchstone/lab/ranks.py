@@ -31,7 +31,7 @@ def perform_in_ranks(task: Task, processes: int, tell: Tell) -> Message:
         The last message: that of rank 0 when all ranks finished; else that of the rank which first failed or was
         skipped; ``died`` when one was killed, whatever the others say of it.
     """
-    with TemporaryDirectory(prefix="torchstone-") as folder:
+    with TemporaryDirectory(prefix="torchstone-", ignore_cleanup_errors=True) as folder:  # a rank may still write there
         with _torchrun(task, processes, folder) as launcher:
             for line in cast(IO[str], launcher.stdout):
                 if line.endswith("\n"):  # else it was killed in mid-sentence

@@ -22,7 +22,7 @@ from torchstone.lab.engine import Chances, EngineError, check_importable
 from torchstone.lab.environment import describe_environment
 from torchstone.lab.pool import Inbox, Worker
 from torchstone.lab.ranks import search_path
-from torchstone.lab.scratch import Scratch
+from torchstone.lab.scratch import Scratch, sweep
 from torchstone.lab.store import artifact_path
 from torchstone.lab.study import Study
 from torchstone.lab.task import Message, Task, TellOf
@@ -128,6 +128,7 @@ class _Crowd:
         self.ray, self.engine, self.study, self.task_of, self.tell = ray, engine, study, task_of, tell
         self.waiting = deque(indices)
         self.streams: dict[Any, tuple[int, Task]] = {}
+        self.heard: tuple[Any, Message] | None = None
         self.chances = Chances()
 
     def run(self) -> None:
@@ -137,7 +138,8 @@ class _Crowd:
                 self.submit(self.waiting.popleft())
             ready, _ = self.ray.wait(list(self.streams), num_returns=1)
             for stream in ready:
-                self.hear(stream, self.next_message(stream))
+                self.heard = stream, self.next_message(stream)
+                self.hear(*self.heard)
 
     def submit(self, index: int) -> None:
         """Give a trial to the cluster."""
@@ -172,18 +174,20 @@ class _Crowd:
         if message["kind"] in ("started", "progress"):
             self.tell(index, message)
             return
-        del self.streams[stream]
         ending = self.chances.after_death(index, message["note"]) if message["kind"] == "died" else message
         if ending is None:
+            del self.streams[stream]
             self.waiting.appendleft(index)
             return
-        tensors = ending.pop("tensors", None)
-        if tensors is not None:
-            write_bytes(artifact_path(Path(task.out), ending["artifacts"]), tensors)
+        if "tensors" in ending:
+            write_bytes(artifact_path(Path(task.out), ending["artifacts"]), ending["tensors"])
         self.tell(index, ending)
+        del self.streams[stream]  # only now: Ctrl-C may have come while it was told
 
     def hear_the_last(self) -> None:
-        """Pass on what has finished by now, and begin nothing."""
+        """Pass on what has finished by now, once more what was being told just then, and begin nothing."""
+        if self.heard and self.heard[0] in self.streams and self.heard[1]["kind"] == "finished":
+            self.hear(*self.heard)
         while self.streams:
             ready, _ = self.ray.wait(list(self.streams), num_returns=len(self.streams), timeout=0)
             if not ready:
@@ -201,9 +205,11 @@ def perform_on_node(task: Mapping[str, Any], threads: int, paths: Sequence[str])
     """Run a trial in a worker process on a node of the cluster; yields ``started`` and then its messages.
 
     Checkpoints lie in the cache folder of the node, where a second chance finds them if it comes to the same node, or
-    if the nodes share that folder.
+    if the nodes share that folder; those of older code of the study go.
     """
-    scratch = Scratch(cache_folder() / "scratch" / Path(task["scratch"]).name)
+    root, name = cache_folder() / "scratch", Path(task["scratch"]).name
+    sweep(root, name.partition(f".{task['code_version']}.")[0], task["code_version"], ())
+    scratch = Scratch(root / name)
     out = scratch.path / "outcome"
     inbox: Inbox = queue.SimpleQueue()
     worker = Worker(threads, inbox, paths)

@@ -64,7 +64,7 @@ def reproduce(
     device = _device(recorded)
     threads = int(recorded.origin.environment.get(THREADS, "1"))
     around = surroundings(recorded, code_version(study), describe_environment(device=device, jobs=1, threads=threads))
-    with TemporaryDirectory(prefix="torchstone-") as folder:
+    with TemporaryDirectory(prefix="torchstone-", ignore_cleanup_errors=True) as folder:  # a rank may still write there
         scratch = Path(folder) / "scratch"
         scratch.mkdir()
         task = Task.of(study, recorded.record.trial, device=device, out=Path(folder), scratch=scratch)

@@ -77,6 +77,21 @@ class Suicidal(Toy):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Widowed(Toy):
+    """Trial 1 kills its process in step 3, once; a child that it has forked lives on."""
+
+    claim = claim("widowed-toy")
+
+    def step(self, trial: Trial, context: Context, step: int) -> None:
+        killed = context.scratch / "killed"
+        if trial.seed == 1 and step == 3 and not killed.exists():
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+            killed.write_text(str(child))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Failing(Toy):
     """Trial 1 raises, until somebody puts a file called ``mended`` beside the records."""
 
