@@ -1,8 +1,8 @@
 """What the optimizers that torch lacks have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,34 +12,45 @@ from torchstone.optim.blocks import Row, blocks
 from torchstone.optim.hyper import check_hyper
 
 Impl = Literal["auto", "for", "foreach", "fused"]
-Tensors = Sequence[Tensor]
+Tensors = list[Tensor] | tuple[Tensor, ...]
 Group = dict[str, Any]
 
 
 class ElementwiseOptimizer(Optimizer, ABC):
-    """A rule that treats every number of a parameter alike, and keeps ``states`` of the parameter's shape.
+    """A rule that treats every number of a parameter alike.
 
-    A parameter's state is made when it first gets a gradient, and counts its own steps t = 1, 2, ... Half parameters
-    keep their states in float32; complex ones are moved as pairs of real numbers.
+    A parameter's state is made when it first gets a gradient, and counts that parameter's own steps t = 1, 2, ...
+    Half parameters keep their states in float32; complex ones are moved as pairs of real numbers. A gradient that is
+    not finite moves its parameter to nan, as in torch.
     """
 
-    states: ClassVar[tuple[str, ...]]
+    has_fused: ClassVar[bool] = False
 
     def __init__(self, params: Any, defaults: Group) -> None:
-        if defaults["impl"] not in ("auto", "for", "foreach", "fused"):
-            raise ValueError(f"impl must be 'auto', 'for', 'foreach' or 'fused', but it is {defaults['impl']!r}.")
+        check_impl(defaults["impl"])
+        if defaults["impl"] == "fused" and not self.has_fused:
+            raise ValueError(f"{type(self).__name__} has no fused kernel. Give impl='auto', 'for' or 'foreach'.")
         super().__init__(params, defaults)
 
     @abstractmethod
-    def update(self, group: Group, t: int, x: Tensors, g: Tensors, *states: Tensors) -> None:
-        """Move ``x`` in place by the gradients ``g`` and the ``states``, in their ``t``-th step."""
+    def states(self, group: Group) -> tuple[str, ...]:
+        """Names of what is kept of each parameter, in its shape."""
 
-    def fused(self, group: Group, t: int, x: Tensors, g: Tensors, *states: Tensors) -> bool:
-        """As :meth:`update`, by one fused kernel; False, with nothing done, where there is none."""
+    @abstractmethod
+    def update(self, group: Group, time: Any, x: Tensors, g: Tensors, *states: Tensors) -> None:
+        """Move ``x`` in place by the gradients ``g`` and the ``states``, at ``time``."""
+
+    def fused(self, group: Group, time: Any, x: Tensors, g: Tensors, *states: Tensors) -> bool:
+        """As :meth:`update`, by one fused kernel, decay and direction included; False where there is none."""
         return False
 
-    def start(self, group: Group, name: str) -> float:
-        """What state ``name`` is filled with at first."""
+    def advance(self, group: Group, state: Group) -> Hashable:
+        """Count a step of a parameter and return its time: t, and what else the update depends on."""
+        state["step"] += 1
+        return int(state["step"])
+
+    def start(self, group: Group) -> float:
+        """What the states are filled with at first."""
         return 0.0
 
     def add_param_group(self, param_group: Group) -> None:
@@ -52,7 +63,7 @@ class ElementwiseOptimizer(Optimizer, ABC):
         super().add_param_group(param_group)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient.
 
         Args:
@@ -62,24 +73,36 @@ class ElementwiseOptimizer(Optimizer, ABC):
             What the closure returned, or None.
 
         Raises:
-            RuntimeError: a gradient is sparse.
+            RuntimeError: a gradient is sparse, or ``impl`` is ``"fused"`` where the kernel does not apply.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for place, group in enumerate(self.param_groups):
-            for t, rows in self._rows(place, group).items():
-                self._move(group, t[0], rows)
+            for (time, *_), rows in self._together(place, group).items():
+                self._move(group, time, rows)
         return loss
 
-    def _rows(self, place: int, group: Group) -> dict[tuple[Any, ...], list[Row]]:
-        """The parameters that move together: at the same step, of the same type, on the same device."""
+    def load_state_dict(self, state_dict: Group) -> None:
+        """Take over a state in the precision in which it was kept (torch would round it to the parameter's)."""
+        super().load_state_dict(state_dict)
+        places = [place for group in state_dict["param_groups"] for place in group["params"]]
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        for place, parameter in zip(places, parameters, strict=True):
+            for name, saved in state_dict["state"].get(place, {}).items():
+                if isinstance(saved, Tensor):
+                    self.state[parameter][name] = saved.to(parameter.device, state_dtype(parameter), copy=True)
+
+    def _together(self, place: int, group: Group) -> dict[tuple[Any, ...], list[Row]]:
+        """The parameters that move together: at the same time, of the same type, on the same device."""
         together: dict[tuple[Any, ...], list[Row]] = {}
+        names = self.states(group)
         for number, parameter in enumerate(group["params"]):
-            if parameter.grad is None:
+            gradient = parameter.grad
+            if gradient is None:
                 continue
-            if parameter.grad.layout is not torch.strided:
+            if gradient.layout is not torch.strided:
                 raise RuntimeError(
                     f"Parameter {number} of group {place}, of shape {tuple(parameter.shape)}, has a sparse gradient, "
                     f"and {type(self).__name__} needs dense ones. Give nn.Embedding sparse=False, or move this "
@@ -88,62 +111,82 @@ class ElementwiseOptimizer(Optimizer, ABC):
             state = self.state[parameter]
             if not state:
                 self._begin(group, parameter, state)
-            state["step"] += 1
-            row = (parameter, parameter.grad)
-            if parameter.is_complex():
-                row = (torch.view_as_real(parameter), torch.view_as_real(parameter.grad))
-            key = (state["step"], parameter.dtype, parameter.device)
-            together.setdefault(key, []).append((*row, *(state[name] for name in self.states)))
+            time = self.advance(group, state)
+            row = (parameter, gradient, *(state[name] for name in names))
+            together.setdefault((time, parameter.dtype, parameter.device), []).append(row)
         return together
 
     def _begin(self, group: Group, parameter: Tensor, state: Group) -> None:
-        like = torch.view_as_real(parameter) if parameter.is_complex() else parameter
         state["step"] = 0
-        for name in self.states:
+        for name in self.states(group):
             state[name] = torch.full_like(
-                like, self.start(group, name), dtype=state_dtype(parameter), memory_format=torch.preserve_format
+                real(parameter),
+                self.start(group),
+                dtype=state_dtype(parameter),
+                memory_format=torch.preserve_format,
             )
 
-    def _move(self, group: Group, t: int, rows: list[Row]) -> None:
+    def _move(self, group: Group, time: Any, rows: list[Row]) -> None:
+        if rows[0][0].is_complex():
+            rows = [(real(x), real(g), *states) for x, g, *states in rows]
         impl = group["impl"]
-        if impl in ("auto", "fused") and rows[0][0].dtype in (torch.float32, torch.float64):
-            if self.fused(group, t, *zip(*rows, strict=True)):
-                return
-        for block in self._blocks(impl, rows):
-            self._move_block(group, t, block)
+        if impl in ("auto", "fused") and same_layout(rows) and self.fused(group, time, *zip(*rows, strict=True)):
+            return
+        if impl == "fused":
+            raise RuntimeError(
+                f"impl='fused' of {type(self).__name__} needs float32 or float64 parameters, gradients laid out in "
+                "memory as they are, a torch with its fused kernel, and hyperparameters that the kernel knows. "
+                "Give impl='auto'."
+            )
+        for block in batches(impl, rows):
+            self._move_block(group, time, block)
 
-    def _blocks(self, impl: Impl, rows: list[Row]) -> Iterable[list[Row]]:
-        if impl == "for":
-            return ([row] for row in rows)
-        if impl == "foreach" or rows[0][0].device.type != "cpu":
-            return [rows]
-        return blocks(rows)
-
-    def _move_block(self, group: Group, t: int, block: list[Row]) -> None:
+    def _move_block(self, group: Group, time: Any, block: list[Row]) -> None:
         x, g, *states = (list(column) for column in zip(*block, strict=True))
-        exact, g = [in_state_dtype(tensor) for tensor in x], [in_state_dtype(tensor) for tensor in g]
-        self.update(group, t, exact, directed(group, exact, g), *states)
+        exact, g = ([tensor.to(state_dtype(tensor)) for tensor in column] for column in (x, g))
+        self.update(group, time, exact, directed(group, exact, g), *states)
         if exact[0] is not x[0]:
             torch._foreach_copy_(x, exact)
 
-    def load_state_dict(self, state_dict: Group) -> None:
-        """Take over a state, in the precision in which it was kept (torch would round it to the parameter's)."""
-        super().load_state_dict(state_dict)
-        places = [place for group in state_dict["param_groups"] for place in group["params"]]
-        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-        for place, parameter in zip(places, parameters, strict=True):
-            for name in self.states if place in state_dict["state"] else ():
-                saved = state_dict["state"][place][name]
-                self.state[parameter][name] = saved.to(parameter.device, state_dtype(parameter), copy=True)
+
+def check_impl(impl: str) -> None:
+    """Refuse an ``impl`` that does not exist."""
+    if impl not in get_args(Impl):
+        raise ValueError(f"impl must be 'auto', 'for', 'foreach' or 'fused', but it is {impl!r}.")
 
 
-def directed(group: Group, x: list[Tensor], g: list[Tensor]) -> list[Tensor]:
+def batches(impl: Impl, rows: list[Row]) -> Iterable[list[Row]]:
+    """The rows as they are updated: one by one, all at once, or in blocks for the processor's cache."""
+    if impl == "for":
+        return ([row] for row in rows)
+    if impl == "foreach" or rows[0][0].device.type != "cpu":
+        return [rows]
+    return blocks(rows)
+
+
+def directed(group: Group, x: Tensors, g: Tensors) -> Tensors:
     """The gradients of what is minimised: negated by ``maximize``, with those of weight decay added."""
     if group["maximize"]:
-        g = list(torch._foreach_neg(g))
+        g = torch._foreach_neg(g)
     if group["weight_decay"]:
-        g = list(torch._foreach_add(g, x, alpha=group["weight_decay"]))
+        g = torch._foreach_add(g, x, alpha=group["weight_decay"])
     return g
+
+
+def denominator(v: Tensors, eps: float, in_root: bool = False) -> Tensors:
+    r"""√v + ε, or √(v + ε); ε = 0 stands for the least normal number, so that a gradient of 0 moves nothing."""
+    if in_root and eps:
+        root = torch._foreach_add(v, eps)
+        torch._foreach_sqrt_(root)
+        return root
+    root = torch._foreach_sqrt(v)
+    torch._foreach_add_(root, eps or torch.finfo(v[0].dtype).tiny)
+    return root
+
+
+def same_layout(rows: list[Row]) -> bool:
+    """Whether a kernel may walk through each row's memory without looking at its strides."""
+    return all(x.stride() == g.stride() == s.stride() for x, g, s, *_ in rows)
 
 
 def state_dtype(parameter: Tensor) -> torch.dtype:
@@ -152,6 +195,6 @@ def state_dtype(parameter: Tensor) -> torch.dtype:
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
-def in_state_dtype(tensor: Tensor) -> Tensor:
-    """A tensor in the precision of its state: itself, unless it is half."""
-    return tensor.to(state_dtype(tensor))
+def real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 Row = tuple[Tensor, ...]
@@ -14,7 +15,6 @@ BLOCK = 65_536
 def blocks(rows: Sequence[Row], size: int = BLOCK) -> Iterator[list[Row]]:
     """Rows of about ``size`` elements together: small parameters are collected, large ones are cut.
 
-    >>> import torch
     >>> [[len(x) for (x,) in block] for block in blocks([(torch.zeros(3),), (torch.zeros(2),), (torch.zeros(9),)], 5)]
     [[3, 2], [5], [4]]
     """
@@ -36,4 +36,4 @@ def pieces(row: Row, size: int) -> Iterator[Row]:
     if row[0].numel() <= size or not all(tensor.is_contiguous() for tensor in row):
         yield row
     else:
-        yield from zip(*(tensor.view(-1).split(size) for tensor in row), strict=True)
+        yield from zip(*(torch.split(tensor.view(-1), size) for tensor in row), strict=True)
