@@ -1,0 +1,79 @@
+"""Curves of learning rules, as inline SVG: a colour, a marker and a name at the end of the line for each."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+
+from torchstone.pictures import svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MUTED = "#8a8f98"
+LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a marker; a dash
+    "sgd": ("#5d6470", "o", "-"),
+    "momentum": ("#0063b1", "s", "-"),
+    "nesterov": ("#c84a00", "D", "-"),
+    "adam": ("#c84a00", "s", "-"),
+    "nadam": ("#c84a00", "D", "--"),
+    "rmsprop": ("#a2358f", "^", "-"),
+    "rmsprop_momentum": ("#a2358f", "v", "--"),
+    "adadelta": ("#7d6200", "P", "-"),
+    "amsgrad": ("#0063b1", "s", "-"),
+    "adamnc": ("#0063b1", "D", "--"),
+    "adagrad": ("#00795c", "^", "-"),
+    "normalized": ("#15171a", "*", "-"),
+}
+
+
+class Line(NamedTuple):
+    """A curve with its name and the rule that it is drawn for."""
+
+    name: str
+    x: Tensor
+    y: Tensor
+    rule: str
+
+
+class Level(NamedTuple):
+    """A horizontal line to compare with."""
+
+    y: float
+    name: str
+
+
+def panels(
+    groups: Mapping[str, Sequence[Line]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: Sequence[str] = (),
+    level: Level | None = None,
+) -> str:
+    """One panel a title, side by side on a common axis; ``log`` names the logarithmic axes among ``x`` and ``y``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * len(groups) + 1.9, 3.9), layout="constrained")
+    axes = figure.subplots(1, len(groups), squeeze=False, sharey=True).flatten().tolist()
+    for ax, (title, lines) in zip(axes, groups.items(), strict=True):
+        _panel(ax, lines, log)
+        ax.set(title=title, xlabel=xlabel)
+        if level is not None:
+            ax.axhline(level.y, color=MUTED, linestyle=":", linewidth=1.2, zorder=1, label=level.name)
+    axes[0].set_ylabel(ylabel)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right center", frameon=False)
+    return svg(figure)
+
+
+def _panel(ax: "Axes", lines: Sequence[Line], log: Sequence[str]) -> Any:
+    ax.spines[["top", "right"]].set_visible(False)
+    for name in log:
+        getattr(ax, f"set_{name}scale")("log")
+    for place, (name, x, y, rule) in enumerate(lines):
+        colour, marker, dash = LOOKS[rule]
+        every = (place, max(1, len(x) // 6))  # markers of lines that lie on one another stay apart
+        ax.plot(
+            x.numpy(), y.numpy(), dash, color=colour, marker=marker, markevery=every, markersize=5, lw=1.5, label=name
+        )
