@@ -225,5 +225,72 @@ def test_the_report_shows_what_the_audit_found(records: list[Record]) -> None:
     assert "The audit found: selection on test : &#39;ours&#39; opened the test split 8 times" in page
 
 
+class Ablation(Comparison):
+    """Two arms that are compared, one that is narrower on purpose, and one that is left untrained."""
+
+    compares: ClassVar = ("ours", "theirs")
+    configs: ClassVar[dict[str, tuple[int, dict[str, Any]]]] = {
+        "ours": (3, {"steps": 300}),
+        "theirs": (3, {"steps": 300}),
+        "narrow": (2, {"steps": 100, "data": "half"}),
+        "untrained": (1, {"steps": 0}),
+    }
+
+    def trials(self, scale: Budget) -> Sequence[Trial]:
+        return [Trial(arm, seed, config) for arm, (seeds, config) in self.configs.items() for seed in range(seeds)]
+
+
+def ablation_run(study: Study, *, without: str = "") -> Run:
+    trials = [trial for trial in study.trials(study.scales["laptop"]) if trial.arm != without]
+    records = [Record(trial, {"test accuracy": 0.5}, {}, 1.0) for trial in trials]
+    return Run(study, "laptop", 0, records, study.judge(records), 1.0, {})
+
+
+def test_arms_that_differ_on_purpose_are_no_false_alarm() -> None:
+    assert audit(Ablation()) == audit(ablation_run(Ablation())) == []
+    page = words(render_report(ablation_run(Ablation())))
+    assert "How fair the comparison was The audit found nothing unfair" in page
+    assert "narrow not tuned; not part of the comparison 2 1 100 not said" in page
+    assert "ours not tuned 3 1 300 not said" in page
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ((3, {"steps": 900}), Fault.BUDGET),
+        ((2, {"steps": 300}), Fault.SEEDS),
+        ((3, {"steps": 300, "data": "half"}), Fault.PREPROCESSING),
+    ],
+)
+def test_arms_that_are_compared_without_a_search_are_audited(config: Any, fault: Fault) -> None:
+    class Unfair(Ablation):
+        configs: ClassVar = Ablation.configs | {"theirs": config}
+
+    assert [finding.fault for finding in audit(Unfair())] == [fault]
+    assert fault in words(render_report(ablation_run(Unfair())))
+
+
+def test_a_rival_that_was_not_run_is_missed() -> None:
+    (finding,) = audit(ablation_run(Ablation(), without="theirs"))
+    assert (finding.fault, finding.sentence) == (Fault.MISSING, "'theirs' is to be compared, but it has no trial here.")
+
+
+def test_without_a_search_nothing_is_compared_unless_it_is_said() -> None:
+    class Silent(Ablation):
+        compares: ClassVar = ()
+
+    assert audit(Silent()) == []
+    assert "How fair" not in render_report(ablation_run(Silent()))
+
+
+def test_a_study_may_compare_some_of_its_searched_arms(records: list[Record]) -> None:
+    class Apart(Comparison):
+        compares: ClassVar = ("ours", "baseline")
+
+    wrong = planted(records, "chance", lambda config: config.update(control=False, steps=7))
+    assert audit(Run(Comparison(), "laptop", 0, wrong, None, 1.0, {})) != []
+    assert audit(Run(Apart(), "laptop", 0, wrong, None, 1.0, {})) == []
+
+
 def test_a_report_without_a_search_says_nothing_of_it(layers_run: Run) -> None:
     assert "How fair" not in render_report(layers_run)

@@ -72,7 +72,19 @@ def test_the_description_holds_what_is_searched_and_what_is_fixed() -> None:
         "momentum": {"range": "linear", "low": 0.0, "high": 1.0},
         "width": {"range": "integer", "low": 8, "high": 64, "log": True},
         "kind": {"range": "categorical", "choices": ("adam", "sgd")},
-        "fixed": {"steps": 100},
+        "steps": {"range": "fixed", "value": 100},
+    }
+
+
+def test_a_field_may_be_called_anything() -> None:
+    @dataclass(frozen=True)
+    class Named:
+        fixed: float = log(1e-4, 1e-1)
+        range: int = 3
+
+    assert describe(Named) == {
+        "fixed": {"range": "log", "low": 1e-4, "high": 1e-1},
+        "range": {"range": "fixed", "value": 3},
     }
 
 

@@ -95,11 +95,16 @@ class Study(ABC):
     A study whose trials are themselves distributed says ``processes = n``: each trial is then n processes of one
     machine, started by torchrun. ``run`` is called in each of them, in a process group of ``torch.distributed`` (gloo
     on the CPU, nccl on GPUs), with one seed and one scratch folder for all; the outcome of rank 0 is that of the trial.
+
+    A study that compares arms says which: ``compares = ("ours", "baseline")``. The audit, which the report shows, sees
+    that these get the same budget, seeds and preprocessing. Arms that differ on purpose are left out of it. Where arms
+    are searched, all arms are compared unless ``compares`` says otherwise.
     """
 
     claim: ClassVar[Claim]
     scales: ClassVar[Mapping[str, Any]]
     processes: ClassVar[int] = 1
+    compares: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def trials(self, scale: Any) -> Sequence[Trial]:

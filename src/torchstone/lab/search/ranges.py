@@ -171,8 +171,8 @@ def describe(recipe: type) -> dict[str, Any]:
     """What ``recipe`` is searched over, and what it fixes, as JSON values for a record."""
     space = space_of(recipe)
     searched = {name: {"range": type(span).__name__.lower()} | asdict(span) for name, span in space.items()}
-    fixed = {each.name: getattr(recipe(), each.name) for each in fields(recipe) if each.name not in space}
-    return searched | ({"fixed": fixed} if fixed else {})
+    fixed = [each.name for each in fields(recipe) if each.name not in space]
+    return searched | {name: {"range": "fixed", "value": getattr(recipe(), name)} for name in fixed}
 
 
 def _field(span: Range, default: Any) -> Any:
