@@ -51,7 +51,7 @@ class Race:
     @property
     def steps(self) -> int:
         """t, how many steps each rule took."""
-        return self.values.shape[1] - 1
+        return len(self.values[0]) - 1
 
     @property
     def left(self) -> tuple[int | None, ...]:

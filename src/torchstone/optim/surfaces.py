@@ -68,7 +68,8 @@ class Surface:
     def holds(self, points: Float[Tensor, "*k 2"]) -> Tensor:
         """Whether each point lies in the box, edges included; NaN does not."""
         low, high = torch.tensor(self.box, dtype=points.dtype, device=points.device).T
-        return ((points >= low) & (points <= high)).all(-1)
+        inside: Tensor = (points >= low) & (points <= high)
+        return inside.all(-1)
 
     def _check_places(self) -> None:
         for low, high in self.box:
@@ -275,7 +276,7 @@ SURFACES: Mapping[str, Surface] = {
         Surface(
             "himmelblau",
             himmelblau,
-            start=(-0.5, -0.5),
+            start=(0.0, -1.0),
             box=((-5.0, 5.0), (-5.0, 5.0)),
             minima=HIMMELBLAU,
             formula="(x² + y − 11)² + (x + y² − 7)²",
