@@ -2,6 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Command = Callable[..., Any]
 
 
@@ -40,3 +42,14 @@ def test_the_report_of_the_last_run_is_shown(torchstone: Command) -> None:
     assert report.name == "toy-holds-laptop.html"
     report.unlink()
     assert torchstone("show", "toy-holds", "--json").json["report"] is None
+
+
+def test_what_the_audit_found_is_told_by_run_and_show(
+    torchstone: Command, toys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(toys["toy-holds"]), "compares", ("half", "third"))
+    finding = "a missing arm: 'third' is to be compared, but it has no trial here."
+    assert f"The audit found {finding}" in torchstone("run", "toy-holds", "--jobs", "0").output
+    assert f"The audit found {finding}" in torchstone("show", "toy-holds").output
+    assert torchstone("show", "toy-holds", "--json").json["audit"] == [finding]
+    assert torchstone("run", "toy-holds", "--jobs", "0", "--json").json["audit"] == [finding]

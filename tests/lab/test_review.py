@@ -1,16 +1,19 @@
 """The review: every claim has its card, a card says what is on record, and nothing is computed twice."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from torchstone.lab import Check, Estimate, Status, Verdict, write_report
+from torchstone.lab import Check, Estimate, Record, Status, Trial, Verdict, write_report
 from torchstone.lab.card import card_path
+from torchstone.lab.divergence import judge
 from torchstone.lab.report import report_path
 from torchstone.lab.review import NotOurSiteError, highlights, render_index, review, write_review
 
@@ -201,6 +204,27 @@ def test_numbers_of_the_paper_come_first_on_a_card() -> None:
     ]
     shown = highlights(Verdict.of(*checks, sentence="So."))
     assert [check.name for check in shown] == ["both", "reported by the paper", "decides"]
+
+
+def test_what_diverged_is_never_hidden_on_a_card() -> None:
+    estimate = Estimate(0.9, 0.8, 1.0)
+    checks = [Check.at_least(f"check {i}", estimate, 0.5, zone=0.1, reported=0.8) for i in range(5)]
+    records = [Record(Trial(arm, 0), {"loss": math.nan}, {}, 1.0) for arm in ("ours", "theirs")]
+    study = SimpleNamespace(judge=lambda records: Verdict.of(*checks, sentence="So."))
+    shown = highlights(judge(study, records))
+    assert [check.name for check in shown] == [
+        "check 0", "check 1", "check 2", "diverged trials, ours", "diverged trials, theirs",
+    ]  # fmt: skip
+
+
+def test_what_the_audit_found_stands_on_the_card(shelf: Shelf, site: Path) -> None:
+    run = shelf.put("a-claim")
+    run.study.compares = ("network", "rival")
+    write_report(run, shelf.folder)
+    write_review(shelf.folder, site)
+    (card,) = index_of(site).cards
+    missing = "a missing arm: 'rival' is to be compared, but it has no trial here."
+    assert f"The audit found {missing}" in " ".join(card["text"].split())
 
 
 def test_hostile_text_stays_text_and_stays_in_its_folder(shelf: Shelf, site: Path) -> None:

@@ -180,11 +180,11 @@ class Run:
 
         cost = {"trials": len(run.records), "seconds": run.seconds, "environment": dict(run.environment)}
         answer = {"claim": self.name, "scale": run.scale, "seed": run.seed, "verdict": checks_json(run.verdict)}
-        print_json(answer | cost | {"report": str(report) if report else None})
+        print_json(answer | {"audit": _findings(run)} | cost | {"report": str(report) if report else None})
 
     def print_verdict(self, run: "FinishedRun") -> None:
         """The answer as a table."""
-        from torchstone.cli.tables import print_verdict
+        from torchstone.cli.tables import print_findings, print_verdict
         from torchstone.lab.report import NOT_JUDGED
 
         console = screen()
@@ -192,3 +192,11 @@ class Run:
             console.print(NOT_JUDGED, soft_wrap=True)
         else:
             print_verdict(run.verdict, console)
+        print_findings(_findings(run), console)
+
+
+def _findings(run: "FinishedRun") -> list[str]:
+    from torchstone.lab.audit import fairness
+
+    fair = fairness(run)
+    return [str(finding) for finding in fair.findings] if fair else []

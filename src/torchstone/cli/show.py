@@ -28,7 +28,8 @@ class Show:
 
     def run(self) -> int:
         """Print the result; returns the exit code."""
-        from torchstone.cli.tables import checks_json, print_verdict
+        from torchstone.cli.tables import checks_json, print_findings, print_verdict
+        from torchstone.lab.card import read_card
         from torchstone.lab.report import report_path
 
         claim = find_study(self.name).claim
@@ -45,10 +46,12 @@ class Show:
             )
         page = report_path(self.out, claim.name, last.scale, last.seed)
         report = page if page.is_file() else None
+        card = read_card(page)
+        findings = card.findings if card else []
         if self.json:
             answer = {"claim": claim.name, "scale": last.scale, "seed": last.seed, "when": last.when}
             where = {"report": str(report) if report else None}
-            print_json(answer | {"verdict": checks_json(last.verdict)} | where)
+            print_json(answer | {"verdict": checks_json(last.verdict), "audit": list(findings)} | where)
             return 0
         console = screen()
         console.print(claim.sentence, markup=False)
@@ -58,6 +61,7 @@ class Show:
             markup=False,
         )
         print_verdict(last.verdict, console)
+        print_findings(findings, console)
         if report:
             console.print(f"Report: {report}", markup=False, soft_wrap=True)
         return 0

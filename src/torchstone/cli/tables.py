@@ -28,6 +28,12 @@ def print_verdict(verdict: Verdict, console: "Console") -> None:
     console.print(answer + Text(f"  {verdict.sentence}", style="default"), soft_wrap=True)
 
 
+def print_findings(findings: Sequence[str], console: "Console") -> None:
+    """What the audit found unfair, a line each."""
+    for finding in findings:
+        console.print(f"The audit found {finding}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def checks_table(checks: Sequence[Check]) -> "Table":
     """Check, measured with interval, threshold, the paper's number, result; the checks that decide have a star."""
     from rich import box

@@ -1,7 +1,7 @@
 """What the review shows of a run, kept beside its report, so that nothing is computed or drawn twice."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ class Card:
         environment: what they were computed with, by name.
         picture: the first figure of the report, if there is one.
         page: the SHA-256 of the report.
+        findings: what the audit found unfair, in sentences.
     """
 
     sentence: str
@@ -33,6 +34,7 @@ class Card:
     environment: Mapping[str, str]
     picture: Figure | None
     page: str
+    findings: Sequence[str] = ()
 
 
 def card_path(report: Path) -> Path:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from torchstone.lab.study import Figure, Record, Study
 
+ROW = "diverged trials"
+
 
 class Diverged(FloatingPointError):
     """Raise it in ``Study.run`` when training came to nothing; any other ``FloatingPointError`` counts as well.
@@ -108,4 +110,9 @@ def _diverged_rows(records: "Sequence[Record]") -> list[Check]:
 
 
 def _row(arm: str, count: int) -> Check:
-    return Check.report(f"diverged trials, {arm}", Estimate(count, count, count))
+    return Check.report(f"{ROW}, {arm}", Estimate(count, count, count))
+
+
+def tells_of_divergence(check: Check) -> bool:
+    """Whether ``check`` is the row of an arm with diverged trials."""
+    return check.status is None and check.name.startswith(f"{ROW}, ")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torchstone.files import sha256, write_text
-from torchstone.lab.audit import fairness
+from torchstone.lab.audit import Fairness, fairness
 from torchstone.lab.card import Card, write_card
 from torchstone.lab.claim import Claim
 from torchstone.lab.divergence import draw
@@ -53,7 +53,7 @@ def render_report(run: Run) -> str:
     Returns:
         The page: styles and figures inline, no script, no address that a browser would load.
     """
-    return _page(run, draw(run.study, run.records))
+    return _page(run, draw(run.study, run.records), fairness(run))
 
 
 def render_without_records(claim: Claim, verdict: Verdict | None = None) -> str:
@@ -72,20 +72,20 @@ def write_report(run: Run, folder: str | Path) -> Path:
         The path of the page (see :func:`report_path`).
     """
     path = report_path(Path(folder), run.study.claim.name, run.scale, run.seed)
-    figures = draw(run.study, run.records)
-    page = _page(run, figures)
+    figures, fair = draw(run.study, run.records), fairness(run)
+    page = _page(run, figures, fair)
     write_text(path, page)
-    write_card(_card(run, figures, page), path)
+    write_card(_card(run, figures, page, fair), path)
     return path
 
 
-def _page(run: Run, figures: Sequence[Figure]) -> str:
+def _page(run: Run, figures: Sequence[Figure], fair: Fairness | None) -> str:
     return _render(
         run.study.claim,
         run.verdict,
         run=run,
         figures=figures,
-        fairness=fairness(run),
+        fairness=fair,
         cost=_cost(run),
         power=run.study.power(run.study.scales[run.scale]),
         command=rerun_command(run),
@@ -105,7 +105,7 @@ def _render(claim: Claim, verdict: Verdict | None, *, run: Run | None = None, **
     )
 
 
-def _card(run: Run, figures: Sequence[Figure], page: str) -> Card:
+def _card(run: Run, figures: Sequence[Figure], page: str, fair: Fairness | None) -> Card:
     version = None
     with suppress(ValueError):
         version = code_version(run.study)
@@ -118,6 +118,7 @@ def _card(run: Run, figures: Sequence[Figure], page: str) -> Card:
         environment=run.environment,
         picture=figures[0] if figures else None,
         page=sha256(page.encode()),
+        findings=[str(finding) for finding in fair.findings] if fair else [],
     )
 
 

@@ -17,6 +17,7 @@ from torchstone.files import DamagedFileError, write_text
 from torchstone.lab.card import Card, read_card
 from torchstone.lab.catalogue import Entry, catalogue
 from torchstone.lab.discover import discover
+from torchstone.lab.divergence import tells_of_divergence
 from torchstone.lab.encoding import encode_verdict
 from torchstone.lab.pages import render, text_of
 from torchstone.lab.plan import planned_trials
@@ -178,8 +179,10 @@ def render_index(items: Sequence[Item]) -> str:
 
 
 def highlights(verdict: Verdict) -> Sequence[Check]:
-    """The checks that stand on a card: those with a number of the paper first, then those that decide."""
-    return sorted(verdict.checks, key=lambda check: (check.reported is None, not check.primary))[:CHECKS_ON_A_CARD]
+    """The checks that stand on a card: with a number of the paper first, then those that decide; and what diverged."""
+    diverged = [check for check in verdict.checks if tells_of_divergence(check)]
+    others = [check for check in verdict.checks if not tells_of_divergence(check)]
+    return sorted(others, key=lambda check: (check.reported is None, not check.primary))[:CHECKS_ON_A_CARD] + diverged
 
 
 def _item(entry: Entry, store: Store, on_record: Container[tuple[str, str]], studies: Studies) -> Item:

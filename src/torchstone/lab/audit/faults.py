@@ -28,6 +28,9 @@ class Finding:
     fault: Fault
     sentence: str
 
+    def __str__(self) -> str:
+        return f"{self.fault.value}: {self.sentence}"
+
 
 def between(arms: Sequence[ArmFacts], names: Sequence[str]) -> list[Finding]:
     """What is unfair between arms that are compared: one of ``names`` is missing, or one of ``arms`` gets less."""
