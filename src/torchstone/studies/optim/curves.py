@@ -24,6 +24,8 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a
     "adamnc": ("#0063b1", "D", "--"),
     "adagrad": ("#00795c", "^", "-"),
     "normalized": ("#15171a", "*", "-"),
+    "fine_normalized": ("#15171a", "o", ":"),
+    "usual_adam": ("#c84a00", "P", ":"),
 }
 
 
