@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torchstone.lab import Context, Paper
 from torchstone.training import History, Player, Round, fit
 
+PHASES, PLACES, DIRECTIONS = 1_000_000, 2_000_000, 3_000_000
+"""Added to a trial's seed, so that what is drawn for different ends is independent of the initial weights."""
 LONG = 10_000  # steps from which on a fit keeps checkpoints; what is shorter is sooner done again
 
 
