@@ -17,6 +17,7 @@ COMMANDS = {
     "new": "torchstone.cli.new:New",
     "review": "torchstone.cli.review:Review",
     "compare": "torchstone.cli.compare:Compare",
+    "optim": "torchstone.cli.optim:Optim",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."
 INTERRUPTED = 130

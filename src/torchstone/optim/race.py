@@ -75,12 +75,10 @@ class Race:
         """What a reader of ``rule``'s path should know: where it left, diverged, or met the edge of the grid."""
         row = self.rules.index(rule)
         stopped, left, tuned, notes = self.stopped[row], self.left[row], self.tuned[row], []
-        if self.diverged[row]:
-            notes.append(f"diverged at step {stopped}")
-        elif stopped is not None:
-            notes.append(f"escaped at step {stopped}")
         if left is not None and self.surface.bounded:
             notes.append(f"left the box at step {left}")
+        if stopped is not None:
+            notes.append(f"{'diverged' if self.diverged[row] else 'escaped'} at step {stopped}")
         return notes + (tuned.notes() if tuned else [])
 
     def animate(self, path: str | Path) -> Path:

@@ -99,7 +99,8 @@ def keeps_to_the_map(surface: Surface, run: Descent) -> Bool[Tensor, " k"]:
     if surface.bounded:
         return ~run.diverged & surface.holds(run.paths).all(1)
     leap = run.paths.diff(dim=1).norm(dim=-1).amax(1)
-    return (leap < LONGEST_STEP * surface.diagonal).logical_and(~run.diverged)
+    no_leap: Tensor = leap < LONGEST_STEP * surface.diagonal
+    return no_leap & ~run.diverged
 
 
 def final_values(surface: Surface, run: Descent) -> Float[Tensor, " k"]:
