@@ -1,22 +1,43 @@
 """The Fourier view of a network."""
 
 from torchstone.spectral.fourier_features import FourierFeatures
+from torchstone.spectral.function import NotPiecewiseLinearError
+from torchstone.spectral.lipschitz import LipschitzBounds, lipschitz_bounds, spectral_norms
+from torchstone.spectral.measure import SpectralWarning, measure
 from torchstone.spectral.monitor import FrequencyMonitor
 from torchstone.spectral.perturbation import PerturbationSpectrum, perturbation_spectrum
+from torchstone.spectral.polygons import polygon_indicator_ft
+from torchstone.spectral.regions_2d import PiecewiseLinear2d, relu_regions_2d
+from torchstone.spectral.relu_1d import PiecewiseLinear1d, relu_regions_1d, relu_regions_on_line
 from torchstone.spectral.signals import SumOfSines, coefficients
 from torchstone.spectral.siren import SineLayer, Siren
+from torchstone.spectral.spectrum import Spectrum, decay_exponent
 from torchstone.spectral.times import Ratio, Times, time_to_fraction
 
 __all__ = [
     "FourierFeatures",
     "FrequencyMonitor",
+    "LipschitzBounds",
+    "NotPiecewiseLinearError",
     "PerturbationSpectrum",
+    "PiecewiseLinear1d",
+    "PiecewiseLinear2d",
     "Ratio",
     "SineLayer",
     "Siren",
+    "SpectralWarning",
+    "Spectrum",
     "SumOfSines",
     "Times",
     "coefficients",
+    "decay_exponent",
+    "lipschitz_bounds",
+    "measure",
     "perturbation_spectrum",
+    "polygon_indicator_ft",
+    "relu_regions_1d",
+    "relu_regions_2d",
+    "relu_regions_on_line",
+    "spectral_norms",
     "time_to_fraction",
 ]
