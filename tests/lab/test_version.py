@@ -99,6 +99,7 @@ def test_it_is_twelve_digits_and_stable(version: Version) -> None:
         ("study", "import tools, drawing", "import drawing, tools"),
         ("study", "Verdict\n", "Verdict, Status\n"),
         ("study", "    def figures(self, records):\n        return drawing.draw(records)\n", ""),
+        ("study", "    def figures(self", "    compares = ('ours', 'theirs')\n\n    def figures(self"),
         ("drawing", "return []", "return [1]"),
         ("stranger", "x = 1", "x = 2"),
         ("tools", "def double(x):", 'def double(x):\n    """Twice x."""'),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from torchstone.lab.study import Study
 
-NOT_RUN = frozenset({"judge", "figures", "claim", "power"})  # a change of rule, pictures or words keeps the records
+NOT_RUN = frozenset(
+    {"judge", "figures", "claim", "power", "compares"}
+)  # a change of rule, pictures or words keeps the records
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 _Import = (ast.Import, ast.ImportFrom)
 
@@ -19,7 +21,7 @@ def code_version(study: Study) -> str:
 
     They are a hash of the syntax tree of the study's module and of the modules in the same package folder that it
     imports, directly or through one another. Left out are comments, docstrings and formatting, the members ``judge``,
-    ``figures``, ``claim`` and ``power`` of its classes, and the functions, constants and imports of its module that
+    ``figures``, ``claim``, ``power`` and ``compares`` of its classes, and the functions, constants and imports of its module that
     only these use. So a new rule, picture or sentence keeps the records; anything that may change a trial does not.
     Changes of the libraries that the study calls do not count: their versions are in the record.
 
