@@ -13,6 +13,7 @@ from torchstone.lab.card import Card, write_card
 from torchstone.lab.claim import Claim
 from torchstone.lab.divergence import draw
 from torchstone.lab.encoding import encode_verdict
+from torchstone.lab.evidence import KEPT
 from torchstone.lab.pages import render, text_of
 from torchstone.lab.run import Run
 from torchstone.lab.study import Figure
@@ -87,6 +88,7 @@ def _page(run: Run, figures: Sequence[Figure], fair: Fairness | None) -> str:
         figures=figures,
         fairness=fair,
         cost=_cost(run),
+        evidence_kept=KEPT,
         power=run.study.power(run.study.scales[run.scale]),
         command=rerun_command(run),
     )

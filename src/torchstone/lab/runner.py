@@ -10,6 +10,7 @@ from torchstone.lab.divergence import divergence, judge
 from torchstone.lab.encoding import decode_metrics
 from torchstone.lab.engine import Engine, ThisProcess
 from torchstone.lab.environment import available_cores
+from torchstone.lab.evidence import evidence_folder, keep_evidence
 from torchstone.lab.plan import planned_trials
 from torchstone.lab.pool import LocalProcesses
 from torchstone.lab.run import Event, Run
@@ -186,6 +187,7 @@ class _Driver:
         self.store.forget_incomplete(self.study.claim.name, self.scale)
         on_record = self.store.records(self.study.claim.name, self.scale)
         sweep(self.store.folder / "scratch", self.study.claim.name, self.keys[0].code_version, on_record)
+        sweep(evidence_folder(self.store.folder), self.study.claim.name, self.keys[0].code_version, ())
         for folder in (self.store.folder, *self.store.folder.glob("reports"), *self.store.folder.glob("artifacts/*")):
             remove_temporaries(folder, older_than=SECONDS_OF_A_WRITE)
         for index, key in enumerate(self.keys):
@@ -221,6 +223,8 @@ class _Driver:
     def record(self, index: int, message: Message) -> str:
         """Commit a finished trial; only then its scratch folder goes. Returns why it diverged, if it did."""
         metrics = decode_metrics(message["metrics"])
+        if index in self.scratch:  # told again after Ctrl-C, it may be gone
+            keep_evidence(self.store.folder, self.keys[index], metrics, self.scratch[index].path)
         self.store.add(
             self.keys[index],
             self.trials[index],
@@ -229,7 +233,7 @@ class _Driver:
             seconds=message["seconds"],
             environment={**self.environment, **message.get("environment", {})},
         )
-        if index in self.scratch:  # told again after Ctrl-C, it may be gone
+        if index in self.scratch:
             self.scratch.pop(index).remove()
         return divergence(metrics)
 

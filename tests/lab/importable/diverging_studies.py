@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from torchstone.lab import Check, Claim, Context, Diverged, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import paired_difference, power, worst_for_diverged
-from torchstone.training import NonFiniteLossError
+from torchstone.training import NonFiniteLossError, Player, fit
 
 
 def values(records: Sequence[Record], arm: str) -> list[float]:
@@ -40,6 +41,26 @@ class Careless(Study):
 
     def power(self, scale: int) -> Mapping[str, float]:
         return {"gain": power(0.1, 0.05, scale, threshold=0.02)}
+
+
+class Exploding(Careless):
+    """Every trial fits twice; the second fit meets an infinite loss in step 2, except that of seed 0."""
+
+    claim = Claim("exploding", "It will hold.", Paper("Nobody", 2024, "Toys"))
+
+    def trials(self, scale: int) -> Sequence[Trial]:
+        return [Trial("ours", seed) for seed in range(scale + 2)]
+
+    def run(self, trial: Trial, context: Context) -> Outcome:
+        for name, worst in (("first", 1.0), ("second", float("inf") if trial.seed else 1.0)):
+            weight = nn.ParameterDict({"w": torch.tensor(float(trial.seed))})
+            player = Player(weight, lambda batch, w=weight: w["w"] * batch, torch.optim.SGD(weight.parameters(), 0.5))
+            batches = [torch.tensor(each) for each in (1.0, 1.0, worst)]
+            fit(player, batches, steps=3, checkpoint=context.scratch / name)
+        return Outcome({"accuracy": 1.0})
+
+    def judge(self, records: Sequence[Record]) -> Verdict:
+        return self.compare({arm: [record.metrics["accuracy"] for record in records] for arm in ("ours", "theirs")})
 
 
 class Apart(Careless):
