@@ -21,9 +21,9 @@ def code_version(study: Study) -> str:
 
     They are a hash of the syntax tree of the study's module and of the modules in the same package folder that it
     imports, directly or through one another. Left out are comments, docstrings and formatting, the members ``judge``,
-    ``figures``, ``claim``, ``power`` and ``compares`` of its classes, and the functions, constants and imports of its module that
-    only these use. So a new rule, picture or sentence keeps the records; anything that may change a trial does not.
-    Changes of the libraries that the study calls do not count: their versions are in the record.
+    ``figures``, ``claim``, ``power`` and ``compares`` of its classes, and the functions, constants and imports of its
+    module that only these use. So a new rule, picture or sentence keeps the records; anything that may change a trial
+    does not. Changes of the libraries that the study calls do not count: their versions are in the record.
 
     Raises:
         ValueError: the study's source cannot be read, since it is not defined in a file.
