@@ -37,11 +37,11 @@ class _Reached(Exception):
     """The bend that was looked for: the rest of the forward pass is not needed."""
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Stop a forward pass at its ``index``-th bend and keep what vanishes there, (n, units)."""
 
     def __init__(self, index: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.index = index
         self.values = torch.empty(0)
 
@@ -74,11 +74,11 @@ class Function:
     @torch.no_grad()
     def __call__(self, points: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """The values at points."""
-        return torch.cat([self._values(part) for part in points.split(ROWS)])
+        return torch.cat([self._values(part) for part in torch.split(points, ROWS)])
 
     def gradients(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """The gradients at points; at a bend, that of one of its sides."""
-        return torch.cat([self._gradients(part) for part in points.split(ROWS)])
+        return torch.cat([self._gradients(part) for part in torch.split(points, ROWS)])
 
     @torch.no_grad()
     def bend(self, points: Float[Tensor, "n d"], index: int) -> Float[Tensor, "n u"] | None:
@@ -86,7 +86,7 @@ class Function:
 
         On a set on which all earlier operations are affine, these are affine functions of the point.
         """
-        parts = [self._bend(part, index) for part in points.split(ROWS)]
+        parts = [self._bend(part, index) for part in torch.split(points, ROWS)]
         found = [part for part in parts if part is not None]
         return torch.cat(found) if found else None
 
@@ -100,7 +100,8 @@ class Function:
                         f"model bends a tensor of {len(watch.values)} rows when it is given {len(points)} inputs: the "
                         "first dimension must be that of the examples throughout."
                     ) from None
-                return watch.values
+                values: Tensor = watch.values
+                return values
         return None
 
     def _input(self, points: Tensor) -> Tensor:

@@ -54,13 +54,11 @@ def spectral_norms(model: nn.Module) -> dict[str, float]:
     Differs from the paper: the paper's released code iterates W, not its transpose times W, and returns n times a
         Rayleigh quotient; its curves of norms are not comparable.
     """
-    convolution = next(
-        (name for name, module in model.named_modules() if isinstance(module, nn.modules.conv._ConvNd)), None
-    )
-    if convolution is not None:
+    convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    if convolutions:
         raise ValueError(
-            f"model has a convolution, '{convolution}': the norm of that operator depends on the size of its input, and "
-            "the norm of its kernel is not it. Ask about the part of the network that has linear layers only."
+            f"model has a convolution, '{convolutions[0]}': the norm of that operator depends on the size of its "
+            "input, and the norm of its kernel is not it. Ask about the part of the network with linear layers only."
         )
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if not linear:

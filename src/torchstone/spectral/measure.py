@@ -135,7 +135,8 @@ def _along_lines(
 ) -> Spectrum:
     unit = torch.ones(1, dtype=torch.float64)
     nu = _frequencies(frequencies, unit, n)
-    function, found, regions = function_of(model, ends.shape[2:], output), [], 0
+    function, regions = function_of(model, ends.shape[2:], output), 0
+    found: list[tuple[Tensor, Tensor]] = []
     for start, end in ends.flatten(2).to(function.device, torch.float64):
         transform, pieces = _over_line(function, start, end, n, method if regions or not found else "sampled")
         found.append(_amplitudes(transform, nu, 0 * unit, unit, n, sampled=not pieces))
@@ -176,7 +177,7 @@ def _amplitudes(
         _refuse_aliases(nu, n / sides / 2)
     shifts = torch.tensor(list(itertools.product((0, -1, 1), repeat=len(sides))))  # the first is none
     wanted = (nu - (shifts / sides)[:, None]).reshape(-1, len(sides))
-    once, place = wanted.unique(dim=0, return_inverse=True)
+    once, place = torch.unique(wanted, dim=0, return_inverse=True)
     values = transform(once)[place].view(len(shifts), -1)
     weights = (-0.5) ** shifts.abs().sum(1) * torch.exp(-1j * _angular((shifts * low / sides).sum(1)))
     double = torch.where((nu == 0).all(1), 1, 2)

@@ -124,9 +124,9 @@ class AffinePieces:
         small = k.norm(dim=1) * radius < SMALL
         values = torch.zeros(len(k), dtype=torch.complex128, device=k.device)
         if small.any():
-            values[small] = torch.cat([self._by_quadrature(part) for part in k[small].split(4)])
+            values[small] = torch.cat([self._by_quadrature(part) for part in torch.split(k[small], 4)])
         rows = max(1, TERMS // max(1, len(inner.piece)))
-        large = [self._by_stokes(part, inner, outline) for part in k[~small].split(rows)]
+        large = [self._by_stokes(part, inner, outline) for part in torch.split(k[~small], rows)]
         values[~small] = torch.cat(large)
         return values
 
@@ -153,7 +153,7 @@ class AffinePieces:
     def _by_quadrature(self, k: Tensor) -> Tensor:
         """Gauss points on the triangles from each polygon's first corner."""
         total = torch.zeros(len(k), dtype=torch.complex128, device=k.device)
-        for part in torch.arange(len(self.weights), device=k.device).split(ROWS):
+        for part in torch.split(torch.arange(len(self.weights), device=k.device), ROWS):
             points, weights = _gauss(self.vertices[part])
             mass = weights * self.at(points, part[:, None, None].expand(weights.shape))
             total += (mass * torch.exp(-1j * (points @ k[:, None, None, :, None])[..., 0])).sum((1, 2, 3))

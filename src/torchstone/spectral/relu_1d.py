@@ -85,7 +85,7 @@ class PiecewiseLinear1d:
         if k.ndim != 1:
             raise ValueError(f"k must be a vector of frequencies, but its shape is {tuple(k.shape)}.")
         rows = max(1, TERMS // self.regions)
-        return torch.cat([self._fourier(part[:, None]) for part in k.split(rows)])
+        return torch.cat([self._fourier(part[:, None]) for part in torch.split(k, rows)])
 
     def _fourier(self, k: Float[Tensor, "n 1"]) -> Complex[Tensor, " n"]:
         width, centre = self.knots.diff(), (self.knots[1:] + self.knots[:-1]) / 2

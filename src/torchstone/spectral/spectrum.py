@@ -30,7 +30,7 @@ def decay_exponent(frequencies: Float[Tensor, " n"], amplitudes: Float[Tensor, "
     Raises:
         ValueError: shapes differ, or a number is not finite, or has the wrong sign.
 
-    >>> k = torch.arange(1.0, 1000.0)
+    >>> k = torch.arange(10.0, 1000.0)
     >>> round(decay_exponent(k, (1 - torch.cos(0.7 * k)) / k**2), 1)  # a hat function
     -2.0
 
@@ -63,7 +63,7 @@ class Spectrum:
     r"""Amplitudes of a function at frequencies; made by :func:`measure`.
 
     The convention, everywhere: a sine :math:`A \sin(2\pi \nu \cdot x + \varphi)` with a whole number of periods in the
-    box has amplitude A at :math:`\nu`, that is twice the absolute mean of :math:`f(x)\, e^{-2\pi i \nu \cdot x}` over the
+    box has amplitude A at :math:`\nu`: twice the absolute mean of :math:`f(x)\, e^{-2\pi i \nu \cdot x}` over the
     box; at :math:`\nu = 0` it is the absolute mean of f, once.
 
     Args:
@@ -76,9 +76,9 @@ class Spectrum:
         regions: how many linear pieces were found, on all lines together; 0 if sampled.
     """
 
-    frequencies: Float[Tensor, "n *d"]
-    amplitudes: Float[Tensor, "*lines n"]
-    tapered: Float[Tensor, "*lines n"]
+    frequencies: Float[Tensor, "..."]
+    amplitudes: Float[Tensor, "..."]
+    tapered: Float[Tensor, "..."]
     method: Literal["exact", "sampled"]
     unit: str
     regions: int
