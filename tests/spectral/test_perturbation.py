@@ -53,17 +53,28 @@ class TestPerturbationSpectrum:
         expected = torch.tensor([[0.5], [1.5]], dtype=torch.float64).expand(2, 3)
         torch.testing.assert_close(found.amplitudes, expected, rtol=0.02, atol=0)
 
+    def test_parts_in_phase_average_out_where_magnitudes_do_not(self) -> None:
+        """Of a linear model the mean over directions is the unperturbed network; each part moves by δ/2."""
+        found = perturbation_spectrum(Sines(), X, K, [6.0], n=20_000, seed=0)
+        torch.testing.assert_close(found.in_phase[0], TARGET.amplitudes, rtol=0, atol=0.1)
+        torch.testing.assert_close(found.moved[0], torch.full((3,), 3.0, dtype=torch.float64), rtol=0.02, atol=0)
+        assert float(found.retained[0, 2]) > 5
+        assert abs(float(found.retained_in_phase[0, 2]) - 1) < 0.2
+
     def test_agrees_with_networks_moved_one_by_one(self) -> None:
         model, size, n = tanh_net().eval(), 0.7, 4
         found = perturbation_spectrum(model, X, K, [size], n=n, seed=3)
         theta = parameters_to_vector(model.parameters()).detach()
         drawn = torch.randn(n, len(theta), generator=torch.Generator().manual_seed(3))
-        total = torch.zeros(3, dtype=torch.float64)
+        before, after = coefficients(model(X).detach().flatten(), K), []
         for u in drawn / drawn.norm(dim=1, keepdim=True):
             moved = deepcopy(model)
             vector_to_parameters(theta + size * u, moved.parameters())
-            total += coefficients(moved(X).detach().flatten(), K).abs()
-        torch.testing.assert_close(found.amplitudes[0], total / n)
+            after.append(coefficients(moved(X).detach().flatten(), K))
+        c = torch.stack(after)
+        torch.testing.assert_close(found.amplitudes[0], c.abs().mean(0))
+        torch.testing.assert_close(found.in_phase[0], (c.abs() * (c.angle() - before.angle()).cos()).mean(0))
+        torch.testing.assert_close(found.moved[0], (c - before).abs().mean(0))
 
     def test_chunks_do_not_change_the_result(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def run() -> PerturbationSpectrum:
