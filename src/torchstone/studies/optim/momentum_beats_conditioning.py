@@ -1,9 +1,10 @@
 """Gradient descent takes steps in proportion to the condition number, momentum to its square root."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,11 +147,11 @@ class MomentumBeatsConditioning(Study):
         modes = {"best in theory": "optimal", "tuned": "tuned"}
         fine = {f"{title}, to a millionth": lines(mode, list(LAWS)) for title, mode in modes.items()}
         coarse = {"tuned, to a hundredth": lines("coarse", ["sgd", "momentum", "adam", "rmsprop"])}
-        axes = {"xlabel": "condition number κ", "ylabel": "steps"}
+        drawn = partial(panels, xlabel="condition number κ", ylabel="steps", log=["x", "y"])
         caption = "Steps until the distance to the minimum has shrunk by as much as the panel says, mean of quadratics."
         return [
-            Figure("Steps against condition number", caption, panels(fine, **axes, log=["x", "y"])),
-            Figure("Adaptive rules, less far", caption, panels(coarse, **axes, log=["x", "y"])),
+            Figure("Steps against condition number", caption, drawn(fine)),
+            Figure("Adaptive rules, less far", caption, drawn(coarse)),
         ]
 
 
@@ -216,11 +217,12 @@ def _tuned(trial: Trial) -> Setting:
 
 def _maker(rule: str, momentum: float) -> Make:
     """The rule at learning rate 1."""
-    hyper: Mapping[str, object] = {
+    of_rule: dict[str, dict[str, Any]] = {
         "momentum": {"momentum": momentum},
         "nesterov": {"momentum": momentum},
         "adam": {"betas": (momentum, 0.999)},
-    }.get(rule, {})
+    }
+    hyper = of_rule.get(rule, {})
     return partial(create, rule, lr=1.0, **hyper)
 
 
