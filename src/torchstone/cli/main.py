@@ -14,6 +14,7 @@ COMMANDS = {
     "show": "torchstone.cli.show:Show",
     "reproduce": "torchstone.cli.reproduce:Reproduce",
     "export": "torchstone.cli.export:Export",
+    "prune": "torchstone.cli.prune:Prune",
     "new": "torchstone.cli.new:New",
     "review": "torchstone.cli.review:Review",
     "compare": "torchstone.cli.compare:Compare",

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
@@ -208,6 +208,12 @@ class Store:
             gone = [(study, scale, sha256) for (sha256,) in rows if not artifact_path(self.folder, sha256).exists()]
             connection.executemany("DELETE FROM trials WHERE study = ? AND scale = ? AND artifacts = ?", gone)
 
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Remove the records with these keys; their tensors stay."""
+        where = " AND ".join(f"{column} = ?" for column in schema.KEY.split(", "))
+        with self._connection() as connection:
+            connection.executemany(f"DELETE FROM trials WHERE {where}", map(astuple, keys))
+
     def add_verdict(self, study: str, scale: str, seed: int, code_version: str, verdict: Verdict) -> None:
         """Add to the history what ``study`` said at ``scale`` with the block of seeds ``seed``."""
         with self._connection() as connection:
@@ -227,6 +233,14 @@ class Store:
             return None
         _, scale, seed, _, verdict, judged = self._unsealed(row)
         return LastVerdict(scale, seed, decode_verdict(verdict), judged)
+
+    def judged(self, study: str) -> set[tuple[str, int, str]]:
+        """Scale, block of seeds and code version of each verdict of ``study``."""
+        with self._connection() as connection:
+            self._verify(connection, "verdicts")
+            columns = f"SELECT {schema.VERDICTS}, sha256 FROM verdicts WHERE study = ?"
+            rows = [self._unsealed(row) for row in connection.execute(columns, (study,))]
+        return {(scale, seed, code_version) for _, scale, seed, code_version, _, _ in rows}
 
     def _rows(self, study: str, scale: str) -> list[tuple[Any, ...]]:
         """The columns ``schema.TRIALS`` of each record of a study at a scale, checked, the oldest first."""
