@@ -261,3 +261,10 @@ def test_two_processes_with_half_of_the_batches_each_are_one_with_all(tmp_path):
 def test_metrics_of_all_examples_name_layers_too(mlp, vectors):
     with pytest.raises(ValueError, match="cca_r2 says nothing here: Layer '1' of Sequential spans"):
         compare_models(mlp(0), mlp(1), vectors(8), metrics=["cca_r2"])
+
+
+def test_a_layer_that_has_all_examples_equally_alike_is_told(mlp, vectors):
+    lookup = torch.nn.Sequential(torch.nn.Identity())
+    with pytest.warns(SimilarityWarning, match="Layer '0' of Sequential is constant .* or has those of each batch equ"):
+        result = compare_models(lookup, lookup, torch.eye(24) @ torch.full((24, 24), 0.1).fill_diagonal_(0.7))
+    assert result.matrix().isnan().all()

@@ -1,7 +1,10 @@
+import json
 import re
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from torchstone.files import DamagedFileError, write_tensors
 from torchstone.similarity import Comparison, SimilarityWarning, compare_models, heat_map
@@ -35,6 +38,43 @@ def test_what_is_no_saved_comparison_is_refused(tmp_path, comparison):
             Comparison.load(path)
     with pytest.raises(FileNotFoundError):
         Comparison.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n": None},
+        {"n": "many"},
+        {"metrics": None},
+        {"metrics": []},
+        {"metrics": 3},
+        {"metrics": ["no such metric"]},
+        {"metrics": ["cka", "pwcca"]},
+        {"layers_a": ["0"]},
+        {"features_b": [1]},
+        {"stranger": 1},
+        "[]",
+        "not JSON",
+        "",
+        None,
+    ],
+)
+def test_a_header_that_says_something_else_is_refused(comparison, tmp_path, change):
+    path = tmp_path / "comparison.safetensors"
+    comparison.save(path)
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    described = json.loads(metadata.pop("comparison"))
+    if isinstance(change, dict):
+        kept = {name: value for name, value in (described | change).items() if value is not None}
+        metadata["comparison"] = json.dumps(kept)
+    elif change is not None:
+        metadata["comparison"] = change
+    save_file(tensors, path, metadata)
+    with pytest.raises(
+        DamagedFileError, match=r"comparison\.safetensors (does not describe|is a safetensors file, but)"
+    ):
+        Comparison.load(path)
 
 
 def test_the_text_says_what_a_reader_must_know(comparison):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchstone.similarity import cka, hsic, rbf_kernel, u_center
+from torchstone.similarity import SimilarityWarning, cka, hsic, rbf_kernel, u_center
 from torchstone.similarity.streaming import BLOCKS, HsicSums, imprint, jackknife_error, jackknife_interval, stack
 
 
@@ -77,6 +77,36 @@ def test_a_large_mean_or_scale_costs_no_accuracy_in_single_precision(vectors):
 def test_a_constant_layer_leaves_exactly_nothing(value):
     mark = imprint(torch.full((257, 33), value), ["linear"])
     assert torch.count_nonzero(mark.packed["linear"]) == 0
+
+
+def simplex(n: int, dtype: torch.dtype, scale: float = 1.0, offset: float = 0.0) -> Tensor:
+    """Examples that all lie equally far from each other, turned so that no coordinate is a round number."""
+    basis = torch.randn(n, n, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return (scale * torch.linalg.qr(basis).Q + offset).to(dtype)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype"), [("linear", torch.float32), ("linear", torch.float64), ("rbf:0.4", torch.float64)]
+)
+@pytest.mark.parametrize(("n", "scale", "offset"), [(4, 1.0, 0.0), (32, 1e-3, 0.0), (64, 10.0, 0.0), (256, 1.0, 1.0)])
+def test_examples_that_are_equally_alike_leave_exactly_nothing(kernel, dtype, n, scale, offset):
+    mark = imprint(simplex(n, dtype, scale, offset), [kernel])
+    assert torch.count_nonzero(mark.packed[kernel]) == 0
+
+
+def test_equally_alike_examples_have_no_cka_streamed_or_not(vectors):
+    equal, other = simplex(32, torch.float64), vectors(32, 5).double()
+    with pytest.warns(SimilarityWarning, match="equally alike"):
+        assert cka(equal, other).isnan()
+    assert sums_of([equal], [other], [slice(0, 32)]).pooled().cka().isnan()
+
+
+def test_one_batch_of_equally_alike_examples_adds_nothing_to_the_others(vectors):
+    equal, x, y = simplex(16, torch.float32), vectors(24, 16), vectors(40, 3, seed=2)
+    both = sums_of([torch.cat([x, equal])], [y], [slice(0, 24), slice(24, 40)]).pooled()
+    alone = sums_of([x], [y], [slice(0, 24)]).pooled()
+    assert both.own_a.item() == alone.own_a.item()
+    assert both.cross.item() == alone.cross.item()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])

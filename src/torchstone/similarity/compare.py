@@ -303,8 +303,13 @@ def _warn_of_nothing(view: View, own: Mapping[str, list[float]], factors: Mappin
     for place, name in enumerate(view.names):
         label = view.label(name)
         undefined = [kernel for kernel, squares in own.items() if isnan(squares[place])]
-        if any(squares[place] == 0 for squares in own.values()) or (label in factors and not factors[label].rank):
+        if label in factors and not factors[label].rank:
             warn(f"{label} is constant on these {n} examples: its similarity to anything is undefined (nan).")
+        elif any(squares[place] == 0 for squares in own.values()):
+            warn(
+                f"{label} is constant on these {n} examples, or has those of each batch equally alike: its similarity "
+                "to anything is undefined (nan)."
+            )
         elif undefined:
             warn(
                 f"{label}: more than half the pairs of examples in a batch coincide up to rounding, so its "

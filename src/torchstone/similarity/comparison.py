@@ -129,17 +129,14 @@ class Comparison:
             FileNotFoundError: there is no such file.
             DamagedFileError: the file is not a saved comparison, or not whole.
         """
-        tensors, described = _read(Path(path))
-        metrics = described.pop("metrics")
-        with_interval = [metric for metric in metrics if f"low/{metric}" in tensors]
-        names: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in described.items()
-        }
-        return cls(
-            values={metric: tensors[f"value/{metric}"] for metric in metrics},
-            intervals={metric: (tensors[f"low/{metric}"], tensors[f"high/{metric}"]) for metric in with_interval},
-            **names,
-        )
+        tensors, text = _read(Path(path))
+        try:
+            return cls(**_fields(tensors, json.loads(text)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DamagedFileError(
+                f"{path} does not describe its matrices as `Comparison.save` does ({type(error).__name__}: {error}): "
+                "save the comparison again."
+            ) from error
 
     def __repr__(self) -> str:
         return str(self)
@@ -207,7 +204,27 @@ class Comparison:
         return metric
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _fields(tensors: Mapping[str, Tensor], described: dict[str, Any]) -> dict[str, Any]:
+    """What a comparison is made of, from the tensors of its file and from what the header says of them."""
+    metrics = described.pop("metrics")
+    shape = len(described["layers_a"]), len(described["layers_b"])
+    wrong = [name for name, tensor in tensors.items() if tensor.shape != shape]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is no matrix of {shape[0]} times {shape[1]} layers")
+    if shape != (len(described["features_a"]), len(described["features_b"])) or not metrics:
+        raise ValueError("it has other features than layers, or no metric")
+    if not all(isinstance(described[count], int) for count in ("n", "batches", "skipped")):
+        raise ValueError("n, batches and skipped are not all whole numbers")
+    for metric in metrics:
+        find_metric(metric)
+    both = [metric for metric in metrics if f"low/{metric}" in tensors]
+    lists = {name: tuple(value) for name, value in described.items() if isinstance(value, list)}
+    values = {metric: tensors[f"value/{metric}"] for metric in metrics}
+    intervals = {metric: (tensors[f"low/{metric}"], tensors[f"high/{metric}"]) for metric in both}
+    return {**described, **lists, "values": values, "intervals": intervals}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no comparison at {path}.")
     try:
@@ -216,6 +233,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DamagedFileError(f"{path} is not a whole safetensors file ({error}).") from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != FORMAT or "comparison" not in metadata:
         raise DamagedFileError(f"{path} is a safetensors file, but no comparison that `Comparison.save` wrote.")
-    return tensors, json.loads(metadata["comparison"])
+    return tensors, metadata["comparison"]

@@ -58,7 +58,10 @@ def imprint(x: Float[Tensor, "n d"], kernels: Sequence[str], *, keep: bool = Fal
         for kernel in kernels:
             one = kernel == "linear"
             centred = u_center(gram if one else _rbf(x, float(kernel.partition(":")[2])))
-            packed[kernel] = centred.flatten().index_select(0, _above(n, x.device)).masked_fill_(constant, 0.0)
+            rounding = n * torch.finfo(centred.dtype).eps  # all that is left where all examples are equally alike
+            nothing = constant | (centred.abs().amax() <= rounding)
+            above = centred.to(x.dtype).flatten().index_select(0, _above(n, x.device))
+            packed[kernel] = above.masked_fill_(nothing, 0.0)
             scale[kernel] = size if one else torch.ones_like(size)
     return Imprint(n, d, packed, scale, size, torch.empty_like(x, device="cpu").copy_(x) if keep else None)
 
@@ -217,9 +220,9 @@ def _gram(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _rbf(x: Tensor, fraction: float) -> Tensor:
-    """The Gaussian kernel within the batch, from distances in float64: one outlier would cost the others' digits."""
+    """The Gaussian kernel within the batch, in float64: one outlier would cost the others' digits."""
     points = x.double()
-    return gaussian(points - points.mean(0), fraction).to(x.dtype)
+    return gaussian(points - points.mean(0), fraction)
 
 
 @lru_cache(maxsize=8)
