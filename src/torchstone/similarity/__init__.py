@@ -3,7 +3,7 @@
 Functions of two (n, d) tensors, and ``factor`` with ``indexes`` for all pairs of layers at once.
 """
 
-from torchstone.similarity.capture import UnknownLayerError, capture, extract, list_layers, unwrap
+from torchstone.similarity.capture import capture, extract
 from torchstone.similarity.cca import canonical_correlations, cca, pwcca, svcca
 from torchstone.similarity.cka import chance_level, cka
 from torchstone.similarity.compare import compare_models
@@ -13,6 +13,7 @@ from torchstone.similarity.hsic import center, hsic, u_center
 from torchstone.similarity.indexes import indexes
 from torchstone.similarity.inputs import SimilarityWarning
 from torchstone.similarity.kernels import linear_kernel, rbf_kernel
+from torchstone.similarity.layers import UnknownLayerError, list_layers, unwrap
 from torchstone.similarity.matching import LayerMatch, identify, match_layers
 from torchstone.similarity.metrics import METRICS, Metric, find_metric
 from torchstone.similarity.plotting import heat_map

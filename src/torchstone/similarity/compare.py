@@ -11,11 +11,12 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 
 from torchstone.similarity.batches import batches, count, forward
-from torchstone.similarity.capture import Layers, Select, capture
+from torchstone.similarity.capture import Select, capture
 from torchstone.similarity.comparison import Comparison
 from torchstone.similarity.factors import Factors, factor
 from torchstone.similarity.indexes import tables
 from torchstone.similarity.inputs import warn
+from torchstone.similarity.layers import Layers
 from torchstone.similarity.metrics import find_metric
 from torchstone.similarity.reductions import Reduce
 from torchstone.similarity.streaming import (

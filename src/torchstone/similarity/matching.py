@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from torchstone.similarity.capture import Layers, Select
+from torchstone.similarity.capture import Select
 from torchstone.similarity.compare import compare_pairs
+from torchstone.similarity.layers import Layers
 from torchstone.similarity.metrics import find_metric
 from torchstone.similarity.reductions import Reduce
 from torchstone.similarity.streaming import jackknife_error

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from torchstone.similarity.capture import Features, Layers, called, joined, pick, placed, unwrap
+from torchstone.similarity.capture import placed
+from torchstone.similarity.features import Features, joined
+from torchstone.similarity.layers import Layers, called, pick, unwrap
 from torchstone.similarity.reductions import Reduce
 from torchstone.similarity.streaming import Imprint, imprint
 
