@@ -33,7 +33,7 @@ HYPER: Mapping[str, Mapping[str, Any]] = {
     "nadam": {"lr": 1.0, "betas": (0.9, 0.99)},
     "rmsprop": {"lr": 1.0, "alpha": 0.99},
     "rmsprop_momentum": {"lr": 1.0, "alpha": 0.99, "momentum": 0.9},
-    "adadelta": {"lr": 1.0, "rho": 0.9},
+    "adadelta": {"lr": 1.0, "rho": 0.99},
     "amsgrad": {"lr": 1.0, "betas": (0.9, 0.99)},
     "adamnc": {"lr": 1.0},
     "adagrad": {"lr": 1.0},
@@ -69,9 +69,10 @@ class AdamDiverges(Study):
             "is 1010 in one step of 101 and -10 in the other hundred, so a whole cycle says +10 and the best point is "
             "-1. Stochastic problem: 1010 with probability 0.01 at each step, else -10; the mean slope is 0.2.",
             "All rules have the same step sizes 1/√t and, where they have such constants, the paper's β₁ = 0.9 and "
-            "β₂ = 0.99. SGD, whose steps are not divided by the size of the slopes, is a control with the step that "
-            "its own theorem proposes. Each problem is run from several random starts; those of the stochastic "
-            "problem have a stream of slopes each. All rules see the same starts and the same slopes.",
+            "β₂ = 0.99 (α of RMSProp, ρ of Adadelta). SGD, whose steps are not divided by the size of the slopes, is "
+            "a control with the step that its own theorem proposes. Each problem is run from several random starts; "
+            "those of the stochastic problem have a stream of slopes each. All rules see the same starts and the same "
+            "slopes.",
             "Average regret is what was paid a step above the best fixed point. Who stands at +1 pays 20/101 = 0.198 a "
             "step on the online problem, for ever: that is the floor to compare with.",
             "Decided beforehand, for the five rules that forget: the point, averaged over the last 101 steps, is at "

@@ -203,7 +203,7 @@ def _tuned(trial: Trial) -> Setting:
     rule, target = trial.config["rule"], trial.config["target"]
     curvature, starts = quadratics(trial, part=1)
     momenta = (0.0,) if rule in ("sgd", "rmsprop") else MOMENTA
-    low, high = (0.5, 4.0) if rule in LAWS else (1e-4, 1e-1)
+    low, high = (0.5, 4.0) if rule in LAWS else (1e-4, 1.0)
     rates = torch.logspace(math.log10(low), math.log10(high), SETTINGS // len(momenta), dtype=torch.float64)
     return tune(
         lambda x: x.norm(dim=-1) <= target,
