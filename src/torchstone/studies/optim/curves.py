@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MUTED = "#8a8f98"
 LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a marker; a dash
     "sgd": ("#5d6470", "o", "-"),
-    "momentum": ("#0063b1", "s", "-"),
-    "nesterov": ("#c84a00", "D", "-"),
+    "momentum": ("#15171a", "s", "-"),
+    "nesterov": ("#15171a", "D", "--"),
     "adam": ("#c84a00", "s", "-"),
     "nadam": ("#c84a00", "D", "--"),
     "rmsprop": ("#a2358f", "^", "-"),
@@ -23,8 +23,8 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a
     "amsgrad": ("#0063b1", "s", "-"),
     "adamnc": ("#0063b1", "D", "--"),
     "adagrad": ("#00795c", "^", "-"),
-    "normalized": ("#15171a", "*", "-"),
-    "fine_normalized": ("#15171a", "o", ":"),
+    "normalized": ("#d79a00", "*", "-"),
+    "fine_normalized": ("#d79a00", "o", ":"),
     "usual_adam": ("#c84a00", "P", ":"),
 }
 
@@ -75,7 +75,7 @@ def _panel(ax: "Axes", lines: Sequence[Line], log: Sequence[str]) -> Any:
         getattr(ax, f"set_{name}scale")("log")
     for place, (name, x, y, rule) in enumerate(lines):
         colour, marker, dash = LOOKS[rule]
-        every = (place, max(1, len(x) // 6))  # markers of lines that lie on one another stay apart
+        every = (place, len(x) // 6) if len(x) > 20 else 1  # markers of long lines that lie on one another stay apart
         ax.plot(
             x.numpy(), y.numpy(), dash, color=colour, marker=marker, markevery=every, markersize=5, lw=1.5, label=name
         )

@@ -142,13 +142,15 @@ class MomentumBeatsConditioning(Study):
 
         def lines(mode: str, rules: Sequence[str]) -> list[Line]:
             tables = {rule: _table(records, f"{rule}, {mode}") for rule in rules}
-            return [Line(TITLES[rule], kappa, steps.mean(1), rule) for rule, (kappa, steps) in tables.items()]
+            return [Line(TITLES[rule], kappa, steps.median(1).values, rule) for rule, (kappa, steps) in tables.items()]
 
         modes = {"best in theory": "optimal", "tuned": "tuned"}
         fine = {f"{title}, to a millionth": lines(mode, list(LAWS)) for title, mode in modes.items()}
         coarse = {"tuned, to a hundredth": lines("coarse", ["sgd", "momentum", "adam", "rmsprop"])}
         drawn = partial(panels, xlabel="condition number κ", ylabel="steps", log=["x", "y"])
-        caption = "Steps until the distance to the minimum has shrunk by as much as the panel says, mean of quadratics."
+        caption = (
+            "Steps until the distance to the minimum has shrunk by as much as the panel says, median of quadratics."
+        )
         return [
             Figure("Steps against condition number", caption, drawn(fine)),
             Figure("Adaptive rules, less far", caption, drawn(coarse)),
