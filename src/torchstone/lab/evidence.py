@@ -27,8 +27,9 @@ def keep_evidence(out: Path, key: Key, metrics: Mapping[str, float], scratch: Pa
 
     The latest one, when several fits of the trial saved some. A record matters more: what cannot be moved is left.
     """
-    saved = sorted(scratch.rglob(SAVED), key=lambda folder: folder.stat().st_mtime_ns)
-    if not (isinstance(metrics, NoMetrics) and saved):
+    found = scratch.rglob(SAVED) if isinstance(metrics, NoMetrics) else ()
+    saved = sorted(found, key=lambda folder: folder.stat().st_mtime_ns)
+    if not saved:
         return
     target = evidence_folder(out) / folder_name(key)
     with suppress(OSError):

@@ -19,7 +19,10 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing to run: an arm of the comparison, a seed, and what else the run depends on (JSON values)."""
+    """One thing to run: an arm of the comparison, a seed, and what else the run depends on.
+
+    ``config`` is made of JSON values; ``run`` and ``judge`` see it as JSON gives it back, a tuple as a list.
+    """
 
     arm: str
     seed: int
