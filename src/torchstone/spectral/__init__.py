@@ -12,7 +12,7 @@ from torchstone.spectral.relu_1d import PiecewiseLinear1d, relu_regions_1d, relu
 from torchstone.spectral.signals import SumOfSines, coefficients
 from torchstone.spectral.siren import SineLayer, Siren
 from torchstone.spectral.spectrum import Spectrum, decay_exponent
-from torchstone.spectral.times import Ratio, Times, time_to_fraction
+from torchstone.spectral.times import Ratio, Times, rank_correlation, time_to_fraction
 
 __all__ = [
     "FourierFeatures",
@@ -35,6 +35,7 @@ __all__ = [
     "measure",
     "perturbation_spectrum",
     "polygon_indicator_ft",
+    "rank_correlation",
     "relu_regions_1d",
     "relu_regions_2d",
     "relu_regions_on_line",

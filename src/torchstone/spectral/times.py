@@ -39,27 +39,14 @@ class Times:
             In [-1, 1]; 0 where all times are equal, such as never: then there is no order.
 
         Raises:
-            ValueError: another number of frequencies than of times, fewer than 2, or equal ones.
+            ValueError: as :func:`rank_correlation`.
 
         Example:
             >>> never = float("inf")
             >>> round(Times(torch.tensor([75.0, 125.0, never, never]), 1500).rank_correlation([2, 4, 6, 8]), 3)
             0.949
-
-        Paper: Spearman (1904), The proof and measurement of association between two things, with mid-ranks for ties.
-        Differs from the paper: nothing.
         """
-        from scipy.stats import spearmanr
-
-        k = torch.as_tensor(frequencies, dtype=torch.float64)
-        if k.shape != self.steps.shape or len(k) < 2 or len(set(k.tolist())) < len(k):
-            raise ValueError(
-                f"frequencies must be {max(2, len(self.steps))} different numbers, one for each time, but they are "
-                f"{k.tolist()}."
-            )
-        if bool((self.steps == self.steps[0]).all()):
-            return 0.0
-        return float(spearmanr(k.numpy(), self.steps.numpy()).statistic)
+        return rank_correlation(frequencies, self.steps)
 
     def ratio(self) -> "Ratio":
         """How many times longer the last frequency took than the first.
@@ -84,6 +71,44 @@ class Ratio:
 
     value: float
     censored: bool
+
+
+def rank_correlation(frequencies: Numbers, values: Float[Tensor, " k"]) -> float:
+    r"""Spearman's :math:`\rho` of frequency and anything that was measured of each: the correlation of their ranks.
+
+    .. math:: \rho = \mathrm{corr}(\mathrm{rank}(k_i), \mathrm{rank}(v_i)), \qquad \text{ties have their mean rank}
+
+    Args:
+        frequencies: the :math:`k_i`, all different, at least 2.
+        values: the :math:`v_i`, one for each frequency; infinite ones are tied.
+
+    Returns:
+        In [-1, 1]; 0 where all values are equal: then there is no order.
+
+    Raises:
+        ValueError: another number of frequencies than of values, fewer than 2, equal ones, or values of NaN.
+
+    Example:
+        >>> rank_correlation([1, 2, 3], torch.tensor([0.5, 0.7, 9.0]))
+        1.0
+
+    Paper: Spearman (1904), The proof and measurement of association between two things, American Journal of
+        Psychology 15.
+    Differs from the paper: mid-ranks for ties.
+    """
+    from scipy.stats import spearmanr
+
+    k = torch.as_tensor(frequencies, dtype=torch.float64)
+    if k.shape != values.shape or len(k) < 2 or len(set(k.tolist())) < len(k):
+        raise ValueError(
+            f"frequencies must be {max(2, len(values))} different numbers, one for each value, but they are "
+            f"{k.tolist()}."
+        )
+    if bool(values.isnan().any()):
+        raise ValueError("values must be numbers or infinite, but some are NaN: they have no rank.")
+    if bool((values == values[0]).all()):
+        return 0.0
+    return float(spearmanr(k.numpy(), values.detach().cpu().double().numpy()).statistic)
 
 
 def time_to_fraction(trace: Float[Tensor, "t k"], steps: Int[Tensor, " t"], fraction: float = 0.5) -> Times:

@@ -47,6 +47,26 @@ def dots(times: Mapping[str, Sequence[Tensor]], frequencies: Sequence[int], hori
     return svg(figure)
 
 
+def by_frequency(
+    maps: Mapping[str, Tensor], x: Tensor, frequencies: Sequence[int], *, xlabel: str, ylabel: str, log: bool = False
+) -> str:
+    """One panel a title, in it a line a frequency over ``x``, from dark (low) to bright (high)."""
+    import matplotlib as mpl
+
+    figure, axes = panels(1, len(maps), width=3.6 * len(maps), height=3.6)
+    colours = mpl.colormaps["viridis"].resampled(len(frequencies) + 1)  # one more: the brightest is hard to see
+    for ax, (title, lines) in zip(axes, maps.items(), strict=True):
+        for i, k in enumerate(frequencies):
+            ax.plot(x.numpy(), lines[:, i].numpy(), color=colours(i), linewidth=1.6, label=f"{k:g}")
+        ax.axhline(1, color=MUTED, linestyle="--", linewidth=1)
+        ax.set(title=title, xlabel=xlabel, ylim=(min(0.0, float(lines.min())), min(2.0, 1.08 * float(lines.max()))))
+        if log:
+            ax.set_xscale("log")
+    axes[0].set_ylabel(ylabel)
+    axes[-1].legend(title="frequency", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return svg(figure)
+
+
 def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Any, Sequence["Axes"]]:
     """A figure with its axes, row by row, without the lines that frame nothing."""
     from matplotlib.figure import Figure
