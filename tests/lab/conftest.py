@@ -116,6 +116,21 @@ def layers_run(layers_study: Study) -> Run:
     return _run(layers_study)
 
 
+@pytest.fixture
+def bits() -> Callable[[Sequence[Record]], list[object]]:
+    """All of some records that must not depend on how a run went."""
+    return lambda records: [
+        (r.trial, {k: v.hex() for k, v in r.metrics.items()}, {k: v.numpy().tobytes() for k, v in r.artifacts.items()})
+        for r in records
+    ]
+
+
+@pytest.fixture
+def leftovers() -> Callable[[Path], set[str]]:
+    """Every file below a folder except the store itself, tensors by the name that their hash gives them."""
+    return lambda out: {str(path.relative_to(out)) for path in out.rglob("*") if "store.sqlite" not in path.name}
+
+
 class Shelf:
     """Runs on record with their reports, and the catalogue of the claims that they belong to."""
 

@@ -6,6 +6,7 @@ Twenty kills in every test run; two hundred in ``make nightly``.
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("jobs", "kills"), [(0, 17), (1, 3)])
-def test_kills_lose_nothing(tmp_path: Path, undisturbed: tuple[Run, Path], jobs: int, kills: int, seed: int) -> None:
+def test_kills_lose_nothing(
+    tmp_path: Path,
+    undisturbed: tuple[Run, Path],
+    jobs: int,
+    kills: int,
+    seed: int,
+    leftovers: Callable[[Path], set[str]],
+) -> None:
     alone, folder = undisturbed
     orphan = tmp_path / "killed" / ".report.html.1.0.tmp"
     orphan.parent.mkdir()
@@ -61,8 +69,3 @@ def test_kills_lose_nothing(tmp_path: Path, undisturbed: tuple[Run, Path], jobs:
     assert last is not None
     assert last.verdict == alone.verdict
     assert leftovers(tmp_path / "killed") == leftovers(folder)
-
-
-def leftovers(out: Path) -> set[str]:
-    """Every file except the store itself, tensors by the name that their hash gives them."""
-    return {str(path.relative_to(out)) for path in out.rglob("*") if "store.sqlite" not in path.name}

@@ -87,22 +87,25 @@ def wait_for(words: str, log: Path) -> None:
         time.sleep(0.1)
 
 
-def bits(records: list[Record]) -> list[object]:
-    return [
-        (r.trial, {k: v.hex() for k, v in r.metrics.items()}, {k: v.numpy().tobytes() for k, v in r.artifacts.items()})
-        for r in records
-    ]
-
-
 def test_a_cluster_gives_the_same_bits_whatever_is_killed_and_hears_ctrl_c(
-    toys: ModuleType, cluster: RayEngine, tmp_path: Path
+    toys: ModuleType,
+    cluster: RayEngine,
+    tmp_path: Path,
+    bits: Callable[[list[Record]], list[object]],
+    leftovers: Callable[[Path], set[str]],
 ) -> None:
     """One test, so that one process of pytest-xdist starts one cluster."""
-    what_is_killed_in_mid_trial_changes_no_bit(toys, cluster, tmp_path / "killed")
+    what_is_killed_in_mid_trial_changes_no_bit(toys, cluster, tmp_path / "killed", bits, leftovers)
     ctrl_c_ends_the_trials_on_the_nodes(toys, cluster, tmp_path / "interrupted")
 
 
-def what_is_killed_in_mid_trial_changes_no_bit(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:
+def what_is_killed_in_mid_trial_changes_no_bit(
+    toys: ModuleType,
+    cluster: RayEngine,
+    tmp_path: Path,
+    bits: Callable[[list[Record]], list[object]],
+    leftovers: Callable[[Path], set[str]],
+) -> None:
     events: list[Event] = []
 
     def listen(event: Event) -> None:
@@ -121,11 +124,6 @@ def what_is_killed_in_mid_trial_changes_no_bit(toys: ModuleType, cluster: RayEng
 
 def kinds(events: list[Event], index: int) -> list[str]:
     return [event.kind for event in events if event.index == index and event.kind != "progress"]
-
-
-def leftovers(out: Path) -> set[str]:
-    """Every file except the store itself, tensors by the name that their hash gives them."""
-    return {str(path.relative_to(out)) for path in out.rglob("*") if "store.sqlite" not in path.name}
 
 
 def ctrl_c_ends_the_trials_on_the_nodes(toys: ModuleType, cluster: RayEngine, tmp_path: Path) -> None:

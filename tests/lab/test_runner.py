@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -32,19 +32,13 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     return toy_studies
 
 
-def bits(records: list[Record]) -> list[object]:
-    """All that must not depend on how a run went."""
-    return [
-        (r.trial, {k: v.hex() for k, v in r.metrics.items()}, {k: v.numpy().tobytes() for k, v in r.artifacts.items()})
-        for r in records
-    ]
-
-
 def kinds(events: list[Event]) -> list[tuple[str, int]]:
     return [(event.kind, event.index) for event in events if event.kind != "progress"]
 
 
-def test_a_run_records_judges_and_is_not_run_again(toys: ModuleType, tmp_path: Path) -> None:
+def test_a_run_records_judges_and_is_not_run_again(
+    toys: ModuleType, tmp_path: Path, bits: Callable[[list[Record]], list[object]]
+) -> None:
     first: list[Event] = []
     second: list[Event] = []
     run = run_study(toys.Toy(), out=tmp_path, jobs=0, listen=first.append)
@@ -78,7 +72,7 @@ def test_a_block_of_seeds_moves_every_seed(toys: ModuleType, tmp_path: Path) -> 
 
 
 def test_processes_give_the_bits_of_one_process(
-    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toys: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: Callable[[list[Record]], list[object]]
 ) -> None:
     monkeypatch.setattr(runner_module, "available_cores", lambda: 1)  # one thread each, however many jobs
     events: list[Event] = []
@@ -248,7 +242,9 @@ def test_orphans_of_killed_writers_are_swept(toys: ModuleType, tmp_path: Path) -
     assert all(path.exists() for path in young), "another run may be writing them"
 
 
-def test_lost_tensors_are_made_again(toys: ModuleType, tmp_path: Path) -> None:
+def test_lost_tensors_are_made_again(
+    toys: ModuleType, tmp_path: Path, bits: Callable[[list[Record]], list[object]]
+) -> None:
     run = run_study(toys.Toy(), out=tmp_path, jobs=0)
     before = bits(run.records)
     artifact_path(tmp_path, run.records[1].artifacts.sha256).unlink()
@@ -264,7 +260,9 @@ def test_a_trial_on_the_cpu_wakes_no_gpu(toys: ModuleType, tmp_path: Path, monke
     assert len(run_study(toys.Toy(), out=tmp_path, jobs=0).records) == 3
 
 
-def test_global_generators_start_at_the_seed_of_the_trial(toys: ModuleType, tmp_path: Path) -> None:
+def test_global_generators_start_at_the_seed_of_the_trial(
+    toys: ModuleType, tmp_path: Path, bits: Callable[[list[Record]], list[object]]
+) -> None:
     run = run_study(toys.Careless(), out=tmp_path / "0", jobs=0)
     again = run_study(toys.Careless(), out=tmp_path / "1", jobs=0)
     assert bits(run.records) == bits(again.records)

@@ -1,6 +1,6 @@
 """A real study that searches: equal budgets, the test split opened once, and the same bits after kills."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -22,14 +22,9 @@ def tuned(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     return tuned_study
 
 
-def bits(records: list[Record]) -> list[object]:
-    return [
-        ({k: v.hex() for k, v in r.metrics.items()}, {k: v.numpy().tobytes() for k, v in r.artifacts.items()})
-        for r in records
-    ]
-
-
-def test_a_study_searches_fairly_and_survives_kills(tuned: ModuleType, tmp_path: Path) -> None:
+def test_a_study_searches_fairly_and_survives_kills(
+    tuned: ModuleType, tmp_path: Path, bits: Callable[[list[Record]], list[object]]
+) -> None:
     run = run_study(tuned.AsGood(), out=tmp_path, jobs=0)
     assert audit(tuned.AsGood()) == audit(run) == []
     assert run.verdict is not None
