@@ -5,6 +5,7 @@ from torchstone.optim.adagrad import AdagradInRoot
 from torchstone.optim.adamnc import AdamNC
 from torchstone.optim.amsgrad import AMSGrad
 from torchstone.optim.animation import animate
+from torchstone.optim.bounds import amsgrad_bound
 from torchstone.optim.catalogue import RULES, Rule, Variant
 from torchstone.optim.centralization import GradientCentralization, centralize
 from torchstone.optim.create import create
@@ -42,6 +43,7 @@ __all__ = [
     "Surface",
     "Variant",
     "Velocity",
+    "amsgrad_bound",
     "animate",
     "centralize",
     "create",
