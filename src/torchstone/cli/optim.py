@@ -1,6 +1,5 @@
 """``torchstone optim race``: learning rules down a surface, as an animation, a page that plays it, or a picture."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -73,8 +72,7 @@ class Optim:
             except ValueError as error:
                 raise UsageError(f"--out {error}") from None
             check_writable(path.parent)
-            if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-                raise UsageError(f"--out {path} cannot be written to. Give another file.")
+            check_place(path)
 
     def _draw(self, result: "Race", path: Path) -> None:
         from torchstone.optim import animate
@@ -83,6 +81,22 @@ class Optim:
             animate(result, path, theme=self.theme)
         except OSError as error:
             raise UsageError(f"--out {path} could not be written: {error.strerror}.") from error
+
+
+def check_place(path: Path) -> None:
+    """Refuse a folder, and a place where no file can be made.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    from tempfile import TemporaryFile
+
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder. Give a file in it.")
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(f"--out {path} cannot be written: {error.strerror}. Give another place.") from error
 
 
 def surface_named(name: str) -> "Surface":

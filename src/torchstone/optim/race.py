@@ -121,7 +121,7 @@ def race(
         >>> from torchstone.optim import SURFACES
         >>> result = race(SURFACES["booth"], ["sgd", "momentum"], steps=200)
         >>> result.paths.shape, result.steps_to(1e-3)
-        ((2, 201, 2), (25, 68))
+        ((2, 201, 2), (31, 101))
 
     Paper: Radford's animations of 2014 are the ancestor; no equation.
     Differs from the paper: the learning rates are tuned, alike for all rules, and shown.

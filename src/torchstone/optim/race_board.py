@@ -101,8 +101,8 @@ class Board:
         known = "★ minimum     " if len(race.surface.minima) == 1 else "★ minima     "
         signs = (known if race.surface.minima else "") + "○ start"
         write(0.56, 0.088, signs, size=8.5, ha="right", color=colours.quiet)
-        small = "\n".join(wrap(" ".join(captions(race)), 158))
-        write(0.06, 0.068, small, size=7, color=colours.quiet, va="top", linespacing=1.3)
+        small = "\n".join(wrap(" ".join(captions(race)), 166))
+        write(0.06, 0.07, small, size=6.8, color=colours.quiet, va="top", linespacing=1.3)
 
     def legend_place(self, row: int) -> tuple[float, float, float]:
         """Left, baseline and size of a rule's line in the legend, in shares of the figure and in points."""

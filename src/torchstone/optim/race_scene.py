@@ -54,16 +54,19 @@ def map_of(surface: Surface, size: int = 160) -> Map:
 
 
 def curves_of(race: Race) -> Curves:
-    """The gap to the minimum on a logarithmic axis, where the minimum is known; f itself on a plain one otherwise."""
-    lowest = race.surface.lowest
+    """The gap to the minimum on a logarithmic axis, where the minimum is known; f itself on a plain one otherwise.
+
+    The axis reaches as far as the values on the map do; heights beyond it are put at its edge.
+    """
+    lowest, escaped = race.surface.lowest, not race.surface.bounded
+    shown = race.values[race.surface.holds(torch.from_numpy(race.paths)).numpy() | escaped]
     if lowest is None:
-        low, high = float(race.values.min()), float(race.values.max())
-        margin = 0.05 * (high - low) or 1.0
-        return Curves(race.values, low - margin, high + margin, False, "f")
+        margin = 0.05 * float(np.ptp(shown)) or 1.0
+        low, high = float(shown.min()) - margin, float(shown.max()) + margin
+        return Curves(np.clip(race.values, low, high), low, high, False, "f")
     gap = race.values - lowest
-    positive = gap[gap > 0] if (gap > 0).any() else np.ones(1)
-    low = 10.0 ** math.floor(math.log10(max(positive.min(), SMALLEST_GAP)))
-    high = 10.0 ** math.ceil(math.log10(max(positive.max(), 10 * low)))
+    low = 10.0 ** math.floor(math.log10(max((shown - lowest).min(), SMALLEST_GAP)))
+    high = 10.0 ** math.ceil(math.log10(max((shown - lowest).max(), 10 * low)))
     return Curves(np.clip(gap, low, high), low, high, True, "f above its minimum" if lowest else "f")
 
 
@@ -123,8 +126,11 @@ def captions(race: Race) -> list[str]:
         words.append("A path that leaves the map is cut off at its edge, where its marker waits, hollow.")
     if any(race.diverged):
         words.append("A rule that diverged stands at its last finite point.")
-    if surface.minima and (race.values - (surface.lowest or 0.0) < curves_of(race).low).any():
-        words.append(f"Gaps below {curves_of(race).low:.0e} are drawn at the lower edge.")
+    curves, above = curves_of(race), race.values - (surface.lowest or 0.0)
+    if (above < curves.low).any():
+        words.append(f"Curves at the lower edge are below {curves.low:.0e}.")
+    if (above > curves.high).any():
+        words.append(f"Curves at the upper edge are above {curves.high:.1e}.")
     if surface.noisy is not None:
         words.append("Rules follow the gradient of random draws, the same for all; map and curves show f itself.")
     return words

@@ -18,7 +18,8 @@ LONGEST_STEP = 0.1  # of the box's diagonal, on a surface that paths are to leav
 class Grid:
     """Learning rates, evenly spaced in their logarithm, and the steps after which the best of them is taken.
 
-    The best rate has the lowest f after ``steps`` steps. On a surface without minimum, all that lies below the box's
+    The best rate has the lowest f after ``steps`` steps; on a noisy surface, on average over their last quarter, so
+    that no rate wins by the luck of one draw. On a surface without minimum, all that lies below the box's
     lowest value counts as that value, and of rates that reach it the quickest out of the box is the best. Rates that
     diverge or leave the box come after all that do not; so do, where leaving it is the aim, rates that jump a tenth of
     its diagonal or more in one step. Among equals the smaller rate wins.
@@ -104,8 +105,9 @@ def keeps_to_the_map(surface: Surface, run: Descent) -> Bool[Tensor, " k"]:
 
 
 def final_values(surface: Surface, run: Descent) -> Float[Tensor, " k"]:
-    """f at the end of each path; on a surface without minimum, no lower than its lowest value in the box."""
-    final = run.values[:, -1]
+    """f at the end of each path, as the grid counts it; on a surface without minimum, no lower than its lowest value in the box."""
+    last = 1 if surface.noisy is None else max(1, run.values.shape[1] // 4)
+    final = run.values[:, -last:].mean(1)
     if surface.bounded:
         return final
     (left, right), (bottom, top) = surface.box

@@ -95,7 +95,9 @@ class Surface:
                 f"f of the surface '{self.name}' must give each point a value that no other point changes."
             )
         if not bool(values[0].isfinite()):
-            raise ValueError(f"f of the surface '{self.name}' is {float(values[0])} at its start {self.start}.")
+            raise ValueError(
+                f"f of the surface '{self.name}' is {values[0].detach().item()} at its start {self.start}."
+            )
 
 
 def quadratic(kappa: float) -> Surface:

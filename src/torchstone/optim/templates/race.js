@@ -5,17 +5,35 @@ const [play, scrub, speed, readout] = ["play", "scrub", "speed", "step"].map((id
 const [width, height] = race.map, [graphWidth, graphHeight] = race.graph;
 const [[left, right], [bottom, top_]] = race.box;
 const SECONDS = 10;  // that the whole race takes at speed 1
-const FAR = 1e5;     // as far from the map's middle as a line is drawn
-const GAP = 9, LINE = 18;
+const GAP = 9, LINE = 18, MARGIN = 20;
 
 const scale = race.axis.logarithmic ? Math.log10 : (value) => value;
 const ceiling = scale(race.axis.high), floor = scale(race.axis.low);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-function onMap(x, y) {  // a point far off the map is brought nearer, in the same direction
-  const across = ((x - left) / (right - left) - 0.5) * width, up = ((y - bottom) / (top_ - bottom) - 0.5) * height;
-  const shrink = Math.min(1, FAR / Math.hypot(across, up));
-  return [width / 2 + across * shrink, height / 2 - up * shrink];
+const onMap = (x, y) => [(x - left) / (right - left) * width, (top_ - y) / (top_ - bottom) * height];
+const text = ([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`;
+
+function seen(from, to) {  // the part of a straight way that lies on the map or just beside it (Liang and Barsky)
+  let enters = 0, leaves = 1;
+  for (const [axis, size] of [width, height].entries()) {
+    const way = to[axis] - from[axis], ends = [-MARGIN, size + MARGIN].map((edge) => (edge - from[axis]) / way);
+    if (way === 0 && (from[axis] < -MARGIN || from[axis] > size + MARGIN)) return null;
+    if (way === 0) continue;
+    enters = Math.max(enters, Math.min(...ends));
+    leaves = Math.min(leaves, Math.max(...ends));
+  }
+  const at = (share) => from.map((start, axis) => start + share * (to[axis] - start));
+  return enters < leaves ? [enters === 0 ? from : at(enters), leaves === 1 ? to : at(leaves)] : null;
+}
+
+function pieces(points) {  // what each step adds to the line
+  return points.map((point, step) => {
+    if (step === 0) return `M${text(point)}`;
+    const part = seen(points[step - 1], point);
+    if (!part) return "";
+    return (part[0] === points[step - 1] ? "" : `M${text(part[0])}`) + `L${text(part[1])}`;
+  });
 }
 
 const rules = race.rules.map((rule, index) => {
@@ -24,9 +42,8 @@ const rules = race.rules.map((rule, index) => {
   const points = rule.x.map((x, step) => onMap(x, rule.y[step]));
   const heights = rule.height.map((value, step) =>
     [step / race.steps * graphWidth, (ceiling - scale(value)) / (ceiling - floor) * graphHeight]);
-  const text = (all) => all.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`);
   return {
-    ...rule, points, heights, button, shown: true, line: text(points), graph: text(heights), value: button.querySelector(".value"),
+    ...rule, points, heights, button, shown: true, line: pieces(points), graph: heights.map(text), value: button.querySelector(".value"),
     parts: Object.fromEntries(["halo", "trail", "head", "label", "curve", "tip"].map((name) => [name, find(name)])),
   };
 });
@@ -39,9 +56,9 @@ function standing(rule, step) {
 
 function drawRule(rule, step) {
   const { halo, trail, head, label, curve, tip } = rule.parts, word = standing(rule, step);
-  const line = rule.line.slice(0, step + 1).join(" ");
-  halo.setAttribute("points", line);
-  trail.setAttribute("points", line);
+  const line = rule.line.slice(0, step + 1).join("");
+  halo.setAttribute("d", line);
+  trail.setAttribute("d", line);
   curve.setAttribute("points", rule.graph.slice(0, step + 1).join(" "));
   const escaped = rule.exit && step >= rule.stopped;
   const [x, y] = escaped ? onMap(...rule.exit) : rule.points[step];
