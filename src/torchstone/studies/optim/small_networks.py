@@ -39,15 +39,14 @@ def small_network(norm: str, classes: int, *, channels: int, width: float, seed:
 def initialised(network: nn.Sequential, generator: torch.Generator) -> nn.Sequential:
     """He's weights for convolutions, weights of variance 1 / fan-in for logits, biases 0."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            kind = "relu" if isinstance(module, nn.Conv2d) else "linear"
-            nn.init.kaiming_normal_(module.weight, nonlinearity=kind, generator=generator)
-            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
         elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
-            nn.init.ones_(module.weight)
+            module.reset_parameters()
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
     return network
 
 
@@ -73,6 +72,6 @@ def accuracy_and_loss(network: nn.Module, pictures: ImageSet, device: torch.devi
     """Accuracy in percent and mean cross-entropy, in evaluation mode."""
     network.eval()
     labels = pictures.labels.to(device)
-    parts = torch.arange(len(pictures)).split(BATCH)
+    parts = (slice(first, first + BATCH) for first in range(0, len(pictures), BATCH))
     logits = torch.cat([network(pictures.floats(part).to(device)) for part in parts])
     return 100 * float((logits.argmax(1) == labels).double().mean()), float(cross_entropy(logits, labels))
