@@ -1,14 +1,14 @@
 """What the optimizers that torch lacks have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from torchstone.optim.blocks import Row, blocks
+from torchstone.optim.blocks import GRADIENT, Row, blocks, flat, unflatten
 from torchstone.optim.hyper import check_hyper
 
 Impl = Literal["auto", "for", "foreach", "fused"]
@@ -130,7 +130,8 @@ class ElementwiseOptimizer(Optimizer, ABC):
         if rows[0][0].is_complex():
             rows = [(real(x), real(g), *states) for x, g, *states in rows]
         impl = group["impl"]
-        if impl in ("auto", "fused") and same_layout(rows) and self.fused(group, time, *zip(*rows, strict=True)):
+        fusible = impl in ("auto", "fused") and self.has_fused and same_layout(rows)
+        if fusible and self.fused(group, time, *zip(*rows, strict=True)):
             return
         if impl == "fused":
             raise RuntimeError(
@@ -138,8 +139,21 @@ class ElementwiseOptimizer(Optimizer, ABC):
                 "memory as they are, a torch with its fused kernel, and hyperparameters that the kernel knows. "
                 "Give impl='auto'."
             )
-        for block in batches(impl, rows):
-            self._move_block(group, time, block)
+        if impl == "auto" and rows[0][0].device.type == "cpu":
+            for block in blocks(rows):
+                self._move_packed(group, time, block)
+        else:
+            for block in [rows] if impl != "for" else [[row] for row in rows]:
+                self._move_block(group, time, block)
+
+    def _move_packed(self, group: Group, time: Any, block: list[Row]) -> None:
+        """Move small tensors as one large one."""
+        columns = list(zip(*block, strict=True))
+        packed = [flat(column) for column in columns]
+        self._move_block(group, time, [tuple(packed)])
+        for place, column in enumerate(columns):
+            if place != GRADIENT:
+                unflatten(packed[place], column)
 
     def _move_block(self, group: Group, time: Any, block: list[Row]) -> None:
         x, g, *states = (list(column) for column in zip(*block, strict=True))
@@ -153,15 +167,6 @@ def check_impl(impl: str) -> None:
     """Refuse an ``impl`` that does not exist."""
     if impl not in get_args(Impl):
         raise ValueError(f"impl must be 'auto', 'for', 'foreach' or 'fused', but it is {impl!r}.")
-
-
-def batches(impl: Impl, rows: list[Row]) -> Iterable[list[Row]]:
-    """The rows as they are updated: one by one, all at once, or in blocks for the processor's cache."""
-    if impl == "for":
-        return ([row] for row in rows)
-    if impl == "foreach" or rows[0][0].device.type != "cpu":
-        return [rows]
-    return blocks(rows)
 
 
 def directed(group: Group, x: Tensors, g: Tensors) -> Tensors:

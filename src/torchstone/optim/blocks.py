@@ -8,16 +8,24 @@ from torch import Tensor
 Row = tuple[Tensor, ...]
 """One parameter: itself, its gradient, its states, all of one shape."""
 
-BLOCK = 65_536
-"""Elements: small enough that a block's temporaries stay in the second-level cache."""
+GRADIENT = 1
+"""Its place in a row."""
+
+BLOCK = 131_072
+"""Elements: few enough that a block's temporaries stay in the cache, enough that calls cost little beside them."""
 
 
 def blocks(rows: Sequence[Row], size: int = BLOCK) -> Iterator[list[Row]]:
     """Rows of about ``size`` elements together: small parameters are collected, large ones are cut.
 
+    On accelerators, which keep no such cache, all of them.
+
     >>> [[len(x) for (x,) in block] for block in blocks([(torch.zeros(3),), (torch.zeros(2),), (torch.zeros(9),)], 5)]
     [[3, 2], [5], [4]]
     """
+    if rows[0][0].device.type != "cpu":
+        yield list(rows)
+        return
     block: list[Row] = []
     filled = 0
     for row in rows:
@@ -37,3 +45,14 @@ def pieces(row: Row, size: int) -> Iterator[Row]:
         yield row
     else:
         yield from zip(*(torch.split(tensor.view(-1), size) for tensor in row), strict=True)
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    """One tensor with all numbers: of one tensor itself, of many a copy."""
+    return tensors[0] if len(tensors) == 1 else torch._C._nn.flatten_dense_tensors(tensors)
+
+
+def unflatten(numbers: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Put the numbers of :func:`flat` back where they came from."""
+    if numbers is not tensors[0]:
+        torch._foreach_copy_(tensors, torch._C._nn.unflatten_dense_tensors(numbers, tensors))

@@ -23,8 +23,7 @@ def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper:
             step than 0/0, to 0.
 
     Returns:
-        The optimizer. Where it is fused, gradients that are laid out in memory otherwise than their parameter are
-        copied first, since torch's kernel would take their numbers in the wrong order.
+        The optimizer. Where it is fused, a hook makes its gradients :class:`Ready`.
     """
     params = list(params)
     tensors = list(tensors_of(params))
@@ -33,7 +32,7 @@ def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper:
     switches = switches_of(impl, tensors)
     optimizer = kind(params, **hyper, **switches)  # type: ignore[arg-type]
     if switches.get("fused"):
-        optimizer.register_step_pre_hook(same_layout)
+        optimizer.register_step_pre_hook(Ready(buffers=bool(hyper.get("momentum"))))
     return optimizer
 
 
@@ -50,15 +49,53 @@ def tensors_of(params: Iterable[Any]) -> Iterator[Tensor]:
 def switches_of(impl: Impl, tensors: list[Tensor]) -> dict[str, bool]:
     """Torch's words for an implementation."""
     if impl == "auto":
-        fits = all(tensor.device.type == "cpu" and tensor.dtype in EXACT for tensor in tensors)
-        return {"fused": True} if fits else {}
+        return {"fused": True} if all(fits_kernel(tensor) for tensor in tensors) else {}
     return {"foreach": impl == "foreach", "fused": impl == "fused"}
 
 
-def same_layout(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    """Give each gradient the strides of its parameter."""
+def fits_kernel(tensor: Tensor) -> bool:
+    """Whether the processor's fused kernels are right for a parameter: real, and without gaps in its memory."""
+    dense = torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+    return tensor.device.type == "cpu" and tensor.dtype in EXACT and dense
+
+
+class Ready:
+    """What a fused optimizer of torch needs before each step, and torch does not see to.
+
+    Its kernels walk through a gradient's memory in the parameter's order, so other layouts are copied; and momentum
+    fails unless all or none of the parameters have a buffer, so those that get their first gradient late begin at 0,
+    which is what the others began at.
+    """
+
+    def __init__(self, *, buffers: bool) -> None:
+        self.buffers = buffers
+        self.without: list[list[bool]] = []
+
+    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Before a step; cheap where all is as it was and contiguous."""
+        without = []
+        for group in optimizer.param_groups:
+            gradients = [parameter.grad for parameter in group["params"]]
+            without.append([gradient is None for gradient in gradients])
+            given = (gradient for gradient in gradients if gradient is not None)
+            if not (all(map(Tensor.is_contiguous, given)) and all(map(Tensor.is_contiguous, group["params"]))):
+                for parameter in group["params"]:
+                    copy_gradient(parameter)
+        if self.buffers and without != self.without:
+            begin_buffers(optimizer)
+        self.without = without
+
+
+def copy_gradient(parameter: Tensor) -> None:
+    """Lay out a dense gradient as its parameter is; a sparse one is left to torch, which refuses it."""
+    gradient = parameter.grad
+    if gradient is not None and gradient.layout is torch.strided and gradient.stride() != parameter.stride():
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+
+
+def begin_buffers(optimizer: Optimizer) -> None:
+    """Give momentum of 0 to each parameter that has a gradient and no momentum."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            gradient = parameter.grad
-            if gradient is not None and gradient.stride() != parameter.stride():
-                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+            if parameter.grad is not None and optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -6,6 +6,7 @@ import torch
 from torch.optim.optimizer import ParamsT
 
 from torchstone.optim.base import ElementwiseOptimizer, Group, Impl, Tensors, directed
+from torchstone.optim.blocks import blocks
 from torchstone.optim.fused import available, fused_adam
 from torchstone.optim.rmsprop import plain, root_mean_square, scaled_gradient
 
@@ -111,9 +112,11 @@ class RMSPropMomentum(ElementwiseOptimizer):
         if not available(x[0].device.type, x[0].dtype):
             return False
         gain, rate = rates(group)
-        torch._foreach_mul_(buffer, group["momentum"])
-        scaled_gradient(group, buffer, g, v, lr=-gain)
-        torch._foreach_add_(x, buffer, alpha=-rate)
+        for block in blocks([*zip(x, g, buffer, v, strict=True)]):
+            some_x, some_g, some_buffer, some_v = zip(*block, strict=True)
+            torch._foreach_mul_(some_buffer, group["momentum"])
+            scaled_gradient(group, some_buffer, some_g, some_v, lr=-gain)
+            torch._foreach_add_(some_x, some_buffer, alpha=-rate)
         return True
 
 
