@@ -121,7 +121,7 @@ def _over_box(
         find = relu_regions_1d if len(sides) == 1 else relu_regions_2d
         try:
             pieces = find(model, (low, low + sides), output=output)
-            return lambda nu: pieces.fourier(_angular(nu)).cpu() / area, pieces.regions
+            return lambda nu: pieces.fourier(_angular(nu.squeeze(1))).cpu() / area, pieces.regions
         except NotPiecewiseLinearError:
             if method == "exact":
                 raise
