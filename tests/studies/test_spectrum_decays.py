@@ -52,7 +52,7 @@ def test_another_exponent_is_not(off: float, only: str) -> None:
 
 
 def test_noise_is_inconclusive() -> None:
-    assert STUDY.judge(planted(noise=0.4)).status is Status.INCONCLUSIVE
+    assert STUDY.judge(planted(noise=0.25)).status is Status.INCONCLUSIVE
 
 
 def test_a_trial_that_was_lost_is_inconclusive() -> None:

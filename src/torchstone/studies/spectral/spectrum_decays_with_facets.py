@@ -168,7 +168,7 @@ class Tent(nn.Module):
     def __init__(self, net: nn.Module, floor: float, steep: float, turn: float) -> None:
         super().__init__()
         self.net, self.floor, self.steep = net, floor, steep
-        angles = turn + 2 * math.pi * torch.arange(SIDES, dtype=torch.float64) / SIDES
+        angles = turn + 2 * math.pi * torch.arange(SIDES) / SIDES
         self.register_buffer("walls", torch.stack([angles.cos(), angles.sin()], 1))
 
     def forward(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
