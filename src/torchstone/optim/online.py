@@ -82,7 +82,7 @@ def regret(
 
     Raises:
         ValueError: T, the seeds, the schedule or ``every`` make no sense, the problems are not one for each seed or
-            do not share their loss, or hyperparameters come with a callable.
+            do not share their loss, coefficients are not finite, or hyperparameters come with a callable.
         FloatingPointError: a point is not finite.
 
     Example:
@@ -145,7 +145,7 @@ def _account(walk: _Walk, problems: list[Problem], columns: list[int], times: li
     notes = []
     for first, last in _blocks(times):
         t = torch.arange(first, last + 1)
-        c = torch.stack([p.coefficients(t, g).double() for p, g in zip(problems, generators, strict=True)], 1)
+        c = torch.stack([_drawn(p, t, g) for p, g in zip(problems, generators, strict=True)], 1)
         x = walk.through(c, first)
         paid = paid + f(c, x).sum(0)
         rivals += c.sum(0) * fixed if walk.loss is None else torch.stack([f(c, point).sum(0) for point in fixed])
@@ -154,6 +154,16 @@ def _account(walk: _Walk, problems: list[Problem], columns: list[int], times: li
             mean = torch.stack([tail[-each.period :, i].mean() for i, each in enumerate(problems)])
             notes.append((mean, paid - rivals.min(0).values, paid - rivals[-1]))
     return Regret(torch.tensor(times), *(torch.stack(curve) for curve in zip(*notes, strict=True)))
+
+
+def _drawn(problem: Problem, t: Int[Tensor, " k"], generator: torch.Generator) -> Float[Tensor, " k"]:
+    c = problem.coefficients(t, generator)
+    if c.shape != t.shape or not c.isfinite().all():
+        raise ValueError(
+            f"coefficients of '{problem.name}' must give a finite number for each of the {len(t)} times it is asked "
+            f"for, but it gave shape {tuple(c.shape)}{'' if c.isfinite().all() else ' with some that are not finite'}."
+        )
+    return c.double()
 
 
 def _fixed_points(problems: list[Problem], linear: bool) -> Float[Tensor, "points s"]:
@@ -205,8 +215,8 @@ def _make(optimizer: str | Make, hyper: dict[str, Any]) -> Make:
 
 def _checked(problems: list[Problem], columns: list[int], T: int, every: float) -> Any:
     """The loss that all problems share; ``None`` for linear ones."""
-    if T < 1:
-        raise ValueError(f"T must be at least 1 step, but it is {T}.")
+    if not isinstance(T, int) or T < 1:
+        raise ValueError(f"T must be a whole number of steps, at least 1, but it is {T!r}.")
     if not columns:
         raise ValueError("seeds must be at least one, but there is none.")
     if not every > 1:
