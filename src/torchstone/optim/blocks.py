@@ -47,12 +47,12 @@ def pieces(row: Row, size: int) -> Iterator[Row]:
         yield from zip(*(torch.split(tensor.view(-1), size) for tensor in row), strict=True)
 
 
-def flat(tensors: Sequence[Tensor]) -> Tensor:
+def flat(tensors: tuple[Tensor, ...]) -> Tensor:
     """One tensor with all numbers: of one tensor itself, of many a copy."""
-    return tensors[0] if len(tensors) == 1 else torch._C._nn.flatten_dense_tensors(tensors)
+    return tensors[0] if len(tensors) == 1 else torch._C._nn.flatten_dense_tensors(list(tensors))
 
 
-def unflatten(numbers: Tensor, tensors: Sequence[Tensor]) -> None:
+def unflatten(numbers: Tensor, tensors: tuple[Tensor, ...]) -> None:
     """Put the numbers of :func:`flat` back where they came from."""
     if numbers is not tensors[0]:
-        torch._foreach_copy_(tensors, torch._C._nn.unflatten_dense_tensors(numbers, tensors))
+        torch._foreach_copy_(tensors, torch._C._nn.unflatten_dense_tensors(numbers, list(tensors)))
