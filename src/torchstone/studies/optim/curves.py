@@ -20,6 +20,7 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a
     "rmsprop": ("#a2358f", "^", "-"),
     "rmsprop_momentum": ("#a2358f", "v", "--"),
     "adadelta": ("#7d6200", "P", "-"),
+    "adadelta_long": ("#7d6200", "X", ":"),
     "amsgrad": ("#0063b1", "s", "-"),
     "adamnc": ("#0063b1", "D", "--"),
     "adagrad": ("#00795c", "^", "-"),
