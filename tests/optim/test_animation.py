@@ -171,9 +171,9 @@ SIGHTS = {
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_the_colours_of_five_rules_differ_for_every_eye(theme: Any, sight: str) -> None:
-    seen = [oklab(np.clip(np.array(SIGHTS[sight]) @ linear(colour), 0, 1)) for colour in THEMES[theme].rules[:5]]
-    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 0.05
+def test_the_colours_of_rules_differ_for_every_eye(theme: Any, sight: str) -> None:
+    seen = [oklab(np.clip(np.array(SIGHTS[sight]) @ linear(colour), 0, 1)) for colour in THEMES[theme].rules]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) > 0.08
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -303,7 +303,7 @@ def test_a_path_far_off_the_map_is_drawn_only_where_it_crosses_it(opened: Any) -
     numbers = opened.locator(".trail[data-rule='0']").get_attribute("d")
     places = [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e[+-]?\d+)?", numbers)]
     assert max(map(abs, places)) <= 640 + 20
-    assert opened.evaluate("seen([-1e200, 5], [1e200, 5]).flat().join()") == "-20,5,660,5"
+    assert opened.evaluate("seen([-1e9, 5], [1e9, 5]).flat().map(Math.round).join()") == "-20,5,660,5"
     assert opened.evaluate("seen([-1e3, -1e3], [-1e3, 1e9])") is None
     assert opened.evaluate("seen([10, 10], [20, 30]).flat().join()") == "10,10,20,30"
 

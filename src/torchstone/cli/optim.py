@@ -49,7 +49,9 @@ class Optim:
         self._check()
         try:
             tune: Grid | float = Grid() if self.lr is None else self.lr
-            result = race(surface, self.rules.split(","), steps=self.steps, tune=tune, seed=self.seed)
+            result = race(
+                surface, [rule.strip() for rule in self.rules.split(",")], steps=self.steps, tune=tune, seed=self.seed
+            )
         except ValueError as error:
             raise UsageError(str(error)) from error
         for path in self.out:

@@ -67,7 +67,9 @@ class Board:
         steps = len(plane.levels) + 1
         bands = [mix(colours.low, colours.high, (step / (steps - 1)) ** 0.8) for step in range(steps)]
         self.map.contourf(plane.x, plane.y, plane.z, plane.levels, colors=bands, extend="both")
-        self.map.contour(plane.x, plane.y, plane.z, plane.levels, colors=colours.contour, linewidths=0.5)
+        self.map.contour(
+            plane.x, plane.y, plane.z, plane.levels, colors=colours.contour, linewidths=0.5, linestyles="solid"
+        )
         self.map.set(xlim=surface.box[0], ylim=surface.box[1], xlabel="x", ylabel="y")
         for x, y in surface.minima:
             self.map.plot(x, y, "*", markersize=15, color=colours.ink, markeredgecolor=colours.paper, zorder=2.4)
