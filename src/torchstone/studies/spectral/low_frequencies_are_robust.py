@@ -51,8 +51,8 @@ class LowFrequenciesAreRobust(Study):
             "Each network is judged at the δ where the shares in phase are a half on average over frequencies, by the "
             "rank correlation of frequency with what is lost: 1 if every higher frequency loses more than every lower "
             "one. Decided beforehand: on average over networks it must be at least 0.7 by either measure. In the "
-            "control, networks learn the same samples at shuffled places, where frequency means nothing; the rank correlation "
-            "in phase must be lower there by at least 0.3 on average (pairs with the same seed).",
+            "control, networks learn the same samples at shuffled places, where frequency means nothing; the rank "
+            "correlation in phase must be lower there by at least 0.3 on average (pairs with the same seed).",
             "Reported only: the rank correlation of frequency with how far each coefficient moves in the complex "
             "plane, which would be positive if low frequencies were the more robust in this stricter sense.",
         ],
