@@ -76,12 +76,13 @@ class Ready:
         without = []
         for group in optimizer.param_groups:
             gradients = [parameter.grad for parameter in group["params"]]
-            without.append([gradient is None for gradient in gradients])
-            given = (gradient for gradient in gradients if gradient is not None)
+            if self.buffers:
+                without.append([gradient is None for gradient in gradients])
+            given = [gradient for gradient in gradients if gradient is not None]
             if not (all(map(Tensor.is_contiguous, given)) and all(map(Tensor.is_contiguous, group["params"]))):
                 for parameter in group["params"]:
                     copy_gradient(parameter)
-        if self.buffers and without != self.without:
+        if without != self.without:
             begin_buffers(optimizer)
         self.without = without
 

@@ -13,7 +13,7 @@ class RMSProp(ElementwiseOptimizer):
     .. math:: v_t = \rho v_{t-1} + (1 - \rho) g_t^2, \qquad x_t = x_{t-1} - \alpha \frac{g_t}{\sqrt{v_t} + \epsilon}
 
     There is no bias correction: the first step is :math:`\alpha / \sqrt{1 - \rho}`, ten times :math:`\alpha` for
-    :math:`\rho = 0.99`. Adam's kernel computes it (β₁ = 0, uncorrected), three times as fast as torch's own.
+    :math:`\rho = 0.99`. Adam's kernel computes it (β₁ = 0, uncorrected), at least twice as fast as torch's own.
 
     Args:
         params: parameters, or groups of them.
