@@ -154,7 +154,7 @@ class LowFrequenciesAreRobust(Study):
         )
         caption = (
             "Mean over networks and directions, one line a frequency. On the left amplitudes above 1 are noise that "
-            "passes for signal; in the middle it is averaged out."
+            "passes for signal; in the middle it is averaged out. On the right, how far each coefficient moves."
         )
         return [Figure("What is left of each frequency", caption, drawing)]
 
