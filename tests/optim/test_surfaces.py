@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchstone.optim import SURFACES, Surface, quadratic
-from torchstone.optim.surfaces import MOONS, moons, moons_batch
+from torchstone.optim.moons import MOONS, moons, moons_batch
 
 BOX = ((-1.0, 1.0), (-1.0, 1.0))
 KNOWN = [name for name, surface in SURFACES.items() if surface.minima]

@@ -105,7 +105,7 @@ def keeps_to_the_map(surface: Surface, run: Descent) -> Bool[Tensor, " k"]:
 
 
 def final_values(surface: Surface, run: Descent) -> Float[Tensor, " k"]:
-    """f at the end of each path, as the grid counts it; on a surface without minimum, no lower than its lowest value in the box."""
+    """f at the end of each path as the grid counts it: without a minimum, no lower than the lowest value in the box."""
     last = 1 if surface.noisy is None else max(1, run.values.shape[1] // 4)
     final = run.values[:, -last:].mean(1)
     if surface.bounded:
