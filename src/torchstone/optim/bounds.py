@@ -55,7 +55,8 @@ def amsgrad_bound(
     drift = diameter**2 * math.sqrt(len(g)) / (lr * (1 - beta1)) * root[-1]
     memory = diameter**2 / (2 * (1 - beta1)) * (beta1 * root * t.sqrt()[:, None] / lr).sum(0)
     spread = (1 - beta1) ** 2 * (1 - beta1 / math.sqrt(beta2)) * math.sqrt(1 - beta2)
-    return drift + memory + lr * math.sqrt(1 + math.log(len(g))) / spread * g.norm(dim=0)
+    noise = lr * math.sqrt(1 + math.log(len(g))) / spread * torch.linalg.vector_norm(g, dim=0)
+    return drift + memory + noise
 
 
 def _largest_second_moments(g: Float[Tensor, "t s"], beta2: float) -> Float[Tensor, "t s"]:
