@@ -134,6 +134,15 @@ def test_a_step_size_may_be_a_tensor_of_one_number():
         create("adamnc", [x], lr=torch.ones(2))
 
 
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if "eps" in rule.defaults])
+def test_epsilon_of_a_group_may_be_0(name: str):
+    x = parameter(2)
+    optimizer = create(name, [{"params": [x], "eps": 0.0}])
+    x.grad = torch.zeros(2)
+    optimizer.step()
+    assert x.tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_integer_parameters_are_refused(name: str):
     with pytest.raises(TypeError, match=r"Parameter 1, of shape \(3,\), is of type torch.int64, but only"):

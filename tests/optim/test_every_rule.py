@@ -248,6 +248,29 @@ def test_groups_have_hyperparameters_of_their_own(name: str):
 
 
 @every_rule
+def test_groups_may_come_as_generators(name: str):
+    params = parameters()
+    optimizer = create(name, ({"params": (p for p in some)} for some in (params[:2], params[2:])))
+    assert_close(descend(optimizer, params, gradients(3)), run(name, gradients(3)))
+
+
+@every_rule
+def test_a_group_may_be_added_later(name: str):
+    """As in fine-tuning, where more and more layers are let go."""
+    steps = gradients(6)
+    early, late = parameters()[:2]
+    optimizer = create(name, [early])
+    descend(optimizer, [early], [step[:1] for step in steps[:3]])
+    optimizer.add_param_group({"params": [late]})
+    both = descend(optimizer, [early, late], [step[:2] for step in steps[3:]])
+    alone = parameters()[:2]
+    expected = descend(create(name, alone[:1]), alone[:1], [step[:1] for step in steps]) + descend(
+        create(name, alone[1:]), alone[1:], [step[1:2] for step in steps[3:]]
+    )
+    assert_close(both, expected)
+
+
+@every_rule
 def test_named_parameters_are_taken(name: str):
     params = parameters()
     named = create(name, [(f"p{place}", parameter) for place, parameter in enumerate(params)])

@@ -25,23 +25,29 @@ def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper:
     Returns:
         The optimizer. Where it is fused, a hook makes its gradients :class:`Ready`.
     """
-    params = list(params)
-    tensors = list(tensors_of(params))
-    if hyper.get("eps") == 0 and tensors:
-        hyper["eps"] = max(torch.finfo(tensor.dtype).tiny for tensor in tensors)
-    switches = switches_of(impl, tensors)
+    params = [with_list(item) for item in params]
+    switches = switches_of(impl, list(tensors_of(params)))
     optimizer = kind(params, **hyper, **switches)  # type: ignore[arg-type]
+    for group in optimizer.param_groups:
+        if group.get("eps") == 0:
+            group["eps"] = max(torch.finfo(tensor.dtype).tiny for tensor in group["params"])
     if switches.get("fused"):
         optimizer.register_step_pre_hook(Ready(buffers=bool(hyper.get("momentum"))))
     return optimizer
+
+
+def with_list(item: Any) -> Any:
+    """A group whose parameters can be gone through twice; anything else as it is."""
+    if not isinstance(item, dict) or isinstance(item["params"], Tensor):
+        return item
+    return {**item, "params": list(item["params"])}
 
 
 def tensors_of(params: Iterable[Any]) -> Iterator[Tensor]:
     """The tensors among parameters, named parameters and groups of either."""
     for item in params:
         if isinstance(item, dict):
-            group = item["params"]
-            yield from tensors_of([group] if isinstance(group, Tensor) else group)
+            yield from tensors_of([item["params"]] if isinstance(item["params"], Tensor) else item["params"])
         else:
             yield item[1] if isinstance(item, tuple) else item
 
