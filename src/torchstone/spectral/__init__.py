@@ -2,7 +2,10 @@
 
 from torchstone.spectral.fourier_features import FourierFeatures
 from torchstone.spectral.function import NotPiecewiseLinearError
+from torchstone.spectral.kernel_eigenbasis import KernelEigenbasis, kernel_eigenbasis, project
+from torchstone.spectral.label_noise import radial_label_noise
 from torchstone.spectral.lipschitz import LipschitzBounds, lipschitz_bounds, spectral_norms
+from torchstone.spectral.manifolds import petal_manifold
 from torchstone.spectral.measure import SpectralWarning, measure
 from torchstone.spectral.monitor import FrequencyMonitor
 from torchstone.spectral.perturbation import PerturbationSpectrum, perturbation_spectrum
@@ -17,6 +20,7 @@ from torchstone.spectral.times import Ratio, Times, rank_correlation, time_to_fr
 __all__ = [
     "FourierFeatures",
     "FrequencyMonitor",
+    "KernelEigenbasis",
     "LipschitzBounds",
     "NotPiecewiseLinearError",
     "PerturbationSpectrum",
@@ -31,10 +35,14 @@ __all__ = [
     "Times",
     "coefficients",
     "decay_exponent",
+    "kernel_eigenbasis",
     "lipschitz_bounds",
     "measure",
     "perturbation_spectrum",
+    "petal_manifold",
     "polygon_indicator_ft",
+    "project",
+    "radial_label_noise",
     "rank_correlation",
     "relu_regions_1d",
     "relu_regions_2d",
