@@ -11,9 +11,7 @@ from torchstone.pictures import svg
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#2b5c8a", "#c8553d", "#e0a030", "#8a8f98")
-MARKERS = ("o", "D", "s", "^")
-MUTED = "#8a8f98"
+BLUE, MUTED = "#2b5c8a", "#8a8f98"
 
 
 def heat_maps(maps: Mapping[str, Tensor], frequencies: Sequence[int], every: int) -> str:
@@ -21,7 +19,16 @@ def heat_maps(maps: Mapping[str, Tensor], frequencies: Sequence[int], every: int
     figure, axes = panels(1, len(maps), width=3.6 * len(maps), height=4.2)
     for ax, (title, trace) in zip(axes, maps.items(), strict=True):
         extent = (-0.5, len(frequencies) - 0.5, 0, every * len(trace))
-        image = ax.imshow(trace.numpy(), origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1, extent=extent)
+        image = ax.imshow(
+            trace.numpy(),
+            origin="lower",
+            aspect="auto",
+            cmap="viridis",
+            vmin=0,
+            vmax=1,
+            extent=extent,
+            interpolation="nearest",
+        )
         ax.set_xticks(range(len(frequencies)), [f"{k:g}" for k in frequencies])
         ax.set(title=title, xlabel="frequency")
     axes[0].set_ylabel("training step")
@@ -33,17 +40,19 @@ def dots(times: Mapping[str, Sequence[Tensor]], frequencies: Sequence[int], hori
     """One panel a title: the step at which each frequency was half learned, a dot a network; never in a band on top."""
     figure, axes = panels(1, len(times), width=3.6 * len(times), height=3.6)
     never = horizon * 1.35
+    first = min((float(steps.min()) for networks in times.values() for steps in networks), default=1.0)
+    bottom = 0.7 * min(first, horizon)  # one scale for all panels
     for ax, (title, networks) in zip(axes, times.items(), strict=True):
         ax.axhspan(horizon * 1.1, horizon * 1.7, color=MUTED, alpha=0.25, linewidth=0)
         for i, steps in enumerate(networks):
             shift = 0.5 * (i / max(1, len(networks) - 1) - 0.5)  # side by side, so that none hides another
             heights = [never if math.isinf(step) else step for step in steps.tolist()]
             places = [place + shift for place in range(len(heights))]
-            ax.scatter(places, heights, s=12, color=COLOURS[0], alpha=0.7, linewidth=0)
+            ax.scatter(places, heights, s=12, color=BLUE, alpha=0.7, linewidth=0)
         ax.set_xticks(range(len(frequencies)), [f"{k:g}" for k in frequencies])
-        ax.set(title=title, xlabel="frequency", yscale="log", ylim=(None, horizon * 1.7))
-        ax.text(-0.4, never, "never", va="center", fontsize=8)
+        ax.set(title=title, xlabel="frequency", yscale="log", ylim=(bottom, horizon * 1.7))
     axes[0].set_ylabel("steps to half")
+    axes[-1].text(1.02, never, "never", va="center", transform=axes[-1].get_yaxis_transform())
     return svg(figure)
 
 
