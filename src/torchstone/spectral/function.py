@@ -23,7 +23,10 @@ _BENDS: dict[Any, Callable[..., Sequence[Tensor]]] = {  # where an operation ben
     ),
     **dict.fromkeys([_aten.hardtanh, _aten.hardtanh_], lambda x, low=-1, high=1: [x - low, x - high]),
     **dict.fromkeys([_aten.clamp_min, _aten.clamp_max, _aten.clamp_min_], lambda x, level: [x - level]),
-    _aten.clamp: lambda x, low=None, high=None: [x - level for level in (low, high) if level is not None],
+    **dict.fromkeys(
+        [_aten.clamp, _aten.clamp_],
+        lambda x, low=None, high=None: [x - level for level in (low, high) if level is not None],
+    ),
     **dict.fromkeys([_aten.maximum, _aten.minimum], lambda x, y: [x - y]),
 }
 UNDERSTOOD = "ReLU, LeakyReLU, PReLU, ReLU6, Hardtanh, abs, clamp, maximum, minimum"
