@@ -20,7 +20,6 @@ NORMS = (
     nn.GroupNorm,
     nn.LayerNorm,
     nn.RMSNorm,
-    nn.LocalResponseNorm,
 )
 
 
