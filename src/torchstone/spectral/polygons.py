@@ -143,10 +143,13 @@ class AffinePieces:
         """∮ f e^{-ikx} (k · n) ds: on each edge f has a mean and a rise."""
         low, high = (self.at(points, outline.piece) for points in (outline.start, outline.end))
         across, phase = k @ outline.normal.T, outline.phases(k)
-        mean = across * _sinc(k, outline) * (low + high) / 2
-        rise = across * j1(k @ outline.vector.T / 2) * (high - low) / 2
         cos, sin = phase.cos(), phase.sin()
-        return torch.complex((mean * cos + rise * sin).sum(1), (mean * sin - rise * cos).sum(1))
+        mean = across * _sinc(k, outline) * (low + high) / 2
+        total = torch.complex((mean * cos).sum(1), (mean * sin).sum(1))
+        if torch.equal(low, high):
+            return total
+        rise = across * j1(k @ outline.vector.T / 2) * (high - low) / 2
+        return total + torch.complex((rise * sin).sum(1), -(rise * cos).sum(1))
 
     def at(self, points: Float[Tensor, "*n 2"], piece: Tensor) -> Float[Tensor, "*n"]:
         """The values at points of the polygons ``piece``."""
