@@ -84,7 +84,7 @@ def row(name: str, shapes: list[tuple[int, ...]], rounds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100, help="steps of each, of which the fastest counts")
+    parser.add_argument("--rounds", type=int, default=50, help="steps of each, of which the fastest counts")
     parser.add_argument("--rules", nargs="*", default=[*TORCH, *LACKING])
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     arguments = parser.parse_args()

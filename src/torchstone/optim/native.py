@@ -75,22 +75,22 @@ class Ready:
 
     def __init__(self, *, buffers: bool) -> None:
         self.buffers = buffers
-        self.without: list[list[bool]] = []
+        self.moved: list[Any] = []
 
     def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Before a step; cheap where all is as it was and contiguous."""
-        without = []
+        moved: list[Any] = []
         for group in optimizer.param_groups:
-            gradients = [parameter.grad for parameter in group["params"]]
-            if self.buffers:
-                without.append([gradient is None for gradient in gradients])
-            given = [gradient for gradient in gradients if gradient is not None]
-            if not (all(map(Tensor.is_contiguous, given)) and all(map(Tensor.is_contiguous, group["params"]))):
-                for parameter in group["params"]:
+            params = group["params"]
+            gradients = [gradient for parameter in params if (gradient := parameter.grad) is not None]
+            all_moved = len(gradients) == len(params)
+            moved.append(len(params) if all_moved else [parameter.grad is not None for parameter in params])
+            if not (all(map(Tensor.is_contiguous, gradients)) and all(map(Tensor.is_contiguous, params))):
+                for parameter in params:
                     copy_gradient(parameter)
-        if without != self.without:
+        if self.buffers and moved != self.moved:
             begin_buffers(optimizer)
-        self.without = without
+        self.moved = moved
 
 
 def copy_gradient(parameter: Tensor) -> None:
