@@ -13,7 +13,6 @@ from torchstone.spectral import (
     Siren,
     SumOfSines,
     coefficients,
-    perturbation,
     perturbation_spectrum,
 )
 
@@ -65,7 +64,8 @@ class TestPerturbationSpectrum:
         model, size, n = tanh_net().eval(), 0.7, 4
         found = perturbation_spectrum(model, X, K, [size], n=n, seed=3)
         theta = parameters_to_vector(model.parameters()).detach()
-        drawn = torch.randn(n, len(theta), generator=torch.Generator().manual_seed(3))
+        generator = torch.Generator().manual_seed(3)
+        drawn = torch.stack([torch.randn(len(theta), generator=generator) for _ in range(n)])
         before, after = coefficients(model(X).detach().flatten(), K), []
         for u in drawn / drawn.norm(dim=1, keepdim=True):
             moved = deepcopy(model)
@@ -81,7 +81,7 @@ class TestPerturbationSpectrum:
             return perturbation_spectrum(Siren(1, [6, 6], seed=0), X.float(), K, [0.5, 1.0], n=7, seed=1)
 
         whole = run()
-        monkeypatch.setattr(perturbation, "_NUMBERS_AT_ONCE", 200)
+        monkeypatch.setitem(perturbation_spectrum.__globals__, "_NUMBERS_AT_ONCE", 200)
         torch.testing.assert_close(run().amplitudes, whole.amplitudes, rtol=1e-5, atol=1e-6)
 
     def test_the_model_is_left_as_it_was(self) -> None:

@@ -153,7 +153,8 @@ def _directions(parameters: Mapping[str, Tensor], n: int, seed: int) -> Iterator
     count = sum(parameter.numel() for parameter in parameters.values())
     chunk = max(1, _NUMBERS_AT_ONCE // count)
     for start in range(0, n, chunk):
-        drawn = torch.randn(min(chunk, n - start), count, generator=generator)
+        rows = [torch.randn(count, generator=generator) for _ in range(min(chunk, n - start))]  # whatever the chunks
+        drawn = torch.stack(rows)
         drawn /= drawn.norm(dim=1, keepdim=True)
         parts = torch.split(drawn, [parameter.numel() for parameter in parameters.values()], dim=1)
         yield {
