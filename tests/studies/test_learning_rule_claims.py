@@ -265,6 +265,15 @@ class TestSaddleEscape:
         verdict = SaddleEscape().judge(self.records({"sgd": 4.0}))
         assert statuses(verdict)["growth, gradient descent, turned"] is Status.OPPOSITE
 
+    def test_a_rule_that_never_gets_away_is_not_confirmed(self) -> None:
+        records = self.records({})
+        stuck = [r for r in records if r.trial.config["rule"] == "adagrad"]
+        for record in stuck:
+            record.artifacts["steps"].fill_(saddle_escape.LIMIT)
+        verdict = SaddleEscape().judge(records)
+        assert statuses(verdict)["growth saved, Adagrad, turned"] is Status.INCONCLUSIVE
+        assert verdict.status is Status.INCONCLUSIVE
+
     @pytest.mark.parametrize("turned", [False, True])
     @pytest.mark.parametrize("distance", [1e-1, 1e-5])
     def test_gradient_descent_takes_the_steps_of_the_closed_form(self, turned: bool, distance: float) -> None:

@@ -55,7 +55,7 @@ def amsgrad_bound(
     drift = diameter**2 * math.sqrt(len(g)) / (lr * (1 - beta1)) * root[-1]
     memory = diameter**2 / (2 * (1 - beta1)) * (beta1 * root * t.sqrt()[:, None] / lr).sum(0)
     spread = (1 - beta1) ** 2 * (1 - beta1 / math.sqrt(beta2)) * math.sqrt(1 - beta2)
-    noise = lr * math.sqrt(1 + math.log(len(g))) / spread * torch.linalg.vector_norm(g, dim=0)
+    noise = lr * math.sqrt(1 + math.log(len(g))) / spread * g.square().sum(0).sqrt()
     return drift + memory + noise
 
 

@@ -67,12 +67,13 @@ class AdamDiverges(Study):
             "A point on the line from -1 to 1 is told one slope a step and moves against it. Online problem: the slope "
             "is 1010 in one step of 101 and -10 in the other hundred, so a whole cycle says +10 and the best point is "
             "-1. Stochastic problem: 1010 with probability 0.01 at each step, else -10; the mean slope is 0.2.",
-            "All rules begin in the middle, at 0, and have the same step sizes 1/√t and, where they have such "
-            "constants, the paper's β₁ = 0.9 and β₂ = 0.99 (α of RMSProp). Adadelta has its usual ρ = 0.9: its steps "
-            "begin at √ε = 0.001 of the others', and with ρ = 0.99 it is still under way after a million of them "
-            "(shown beside it). SGD, whose steps are not divided by the size of the slopes, is a control with the step "
-            "that its own theorem proposes. The online problem holds no chance and is run once; the stochastic one "
-            "with several streams of slopes, the same for every rule.",
+            "All rules begin in the middle, at 0, and have the same step sizes 1/√t (in Adagrad they are part of the "
+            "rule, which divides by a sum of squares, not by a mean) and, where they have such constants, the paper's "
+            "β₁ = 0.9 and β₂ = 0.99 (α of RMSProp). Adadelta has its usual ρ = 0.9: its steps begin at √ε = "
+            "0.001 of the others', and with ρ = 0.99 it is still under way after a million of them (shown beside it). "
+            "SGD, whose steps are not divided by the size of the slopes, is a control with the step that its own "
+            "theorem proposes. The online problem holds no chance and is run once; the stochastic one with several "
+            "streams of slopes, the same for every rule.",
             "Average regret is what was paid a step above the best fixed point. Who stands at +1 pays 20/101 = 0.198 a "
             "step on the online problem, for ever: that is the floor to compare with.",
             "Decided beforehand, for the five rules that forget: the point, averaged over the last 101 steps, is at "
@@ -104,9 +105,10 @@ class AdamDiverges(Study):
         steps, streams = trial.config["steps"], trial.config["streams"]
         problems = [reddi_online(), replace(reddi_online(), start=-1.0), *[reddi_stochastic()] * streams]
         first = 1000 * trial.seed
-        found = regret(
-            trial.arm.removesuffix("_long"), problems, steps, range(first, first + len(problems)), **HYPER[trial.arm]
-        )
+        rule = trial.arm.removesuffix("_long")
+        schedule = "constant" if rule == "adagrad" else "inverse_sqrt"  # Adagrad's sum of squares has 1/√t in it
+        columns = range(first, first + len(problems))
+        found = regret(rule, problems, steps, columns, schedule=schedule, **HYPER[trial.arm])
         curves = {"t": found.t, "x": found.x, "rate": found.rate, "expected_rate": found.expected_rate}
         metrics = {
             "x, online": float(found.x[-1, 0]),
