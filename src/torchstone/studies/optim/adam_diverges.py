@@ -8,6 +8,7 @@ from typing import Any
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import mean_interval
 from torchstone.optim import reddi_online, reddi_stochastic, regret
+from torchstone.optim.online import Schedule
 
 FLOOR = 20 / 101  # the average regret on the online problem of who stands at +1
 ONLINE, FROM_BEST, STOCHASTIC = slice(0, 1), slice(1, 2), slice(2, None)  # columns of a trial's curves
@@ -106,7 +107,9 @@ class AdamDiverges(Study):
         problems = [reddi_online(), replace(reddi_online(), start=-1.0), *[reddi_stochastic()] * streams]
         first = 1000 * trial.seed
         rule = trial.arm.removesuffix("_long")
-        schedule = "constant" if rule == "adagrad" else "inverse_sqrt"  # Adagrad's sum of squares has 1/√t in it
+        schedule: Schedule = (
+            "constant" if rule == "adagrad" else "inverse_sqrt"
+        )  # Adagrad's sum of squares has 1/√t in it
         columns = range(first, first + len(problems))
         found = regret(rule, problems, steps, columns, schedule=schedule, **HYPER[trial.arm])
         curves = {"t": found.t, "x": found.x, "rate": found.rate, "expected_rate": found.expected_rate}
