@@ -1,6 +1,7 @@
 """The pictures of the claim about facets, as inline SVG."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -28,10 +29,10 @@ def spectra(
         ):
             ax.plot(k, height, marker, color=colour, markersize=1.6, alpha=0.6, label=label)
             far = k >= fitted[0]
-            top = float((height[far] / k[far] ** slope).quantile(0.9))
+            top = float((height[far] / k[far] ** slope).median())
             ends = k[far][[0, -1]]
             ax.plot(ends, top * ends**slope, color="black", linewidth=1.4)
-            ax.annotate(f"$|k|^{{{slope:g}}}$", (float(ends[0]), float(top * ends[0] ** slope)), (3, 5), **_POINTS)
+            ax.annotate(f"$|k|^{{{slope:g}}}$", (float(ends[1]), float(top * ends[1] ** slope)), **_BESIDE)
         ax.set(xscale="log", yscale="log", title=title, xlabel="|k|, radians per unit of x")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("|f̃(k)|")
@@ -39,7 +40,7 @@ def spectra(
     return svg(figure)
 
 
-_POINTS = {"textcoords": "offset points", "fontsize": 9}
+_BESIDE: Mapping[str, Any] = {"xytext": (4, -3), "textcoords": "offset points", "fontsize": 9}
 
 
 def exponents(rows: Sequence[tuple[str, Estimate, float]]) -> str:
