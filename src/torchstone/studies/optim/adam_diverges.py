@@ -93,8 +93,8 @@ class AdamDiverges(Study):
     )
     scales = {  # noqa: RUF012
         "smoke": Size(300, 2),
-        "laptop": Size(1_000_000, 8),
-        "paper": Size(10_000_000, 32),
+        "laptop": Size(1_000_000, 64),
+        "paper": Size(10_000_000, 64),
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
