@@ -95,7 +95,7 @@ def lipschitz_bounds(model: nn.Module, box: Box | None = None, *, output: int | 
     >>> lipschitz_bounds(net, (-1, 1))
     LipschitzBounds(product=6.0, parameters=9.0, exact=6.0)
 
-    Paper: Rahaman et al. 2019, arXiv:1806.08734, equation 8 and appendix.
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 2 (the bounds on L_f).
     Differs from the paper: several outputs; batch normalisation and leaky slopes.
     """
     product = parameters = 1.0

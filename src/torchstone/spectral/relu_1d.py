@@ -78,7 +78,7 @@ class PiecewiseLinear1d:
         >>> hat.fourier(torch.tensor([0.0, torch.pi])).real  # 2 (1 - cos k) / k²
         tensor([1.0000, 0.4053], dtype=torch.float64)
 
-        Paper: Rahaman et al. 2019, arXiv:1806.08734, appendix C, with the end terms.
+        Paper: Rahaman et al. 2019, arXiv:1806.08734, Lemma 1 for d = 1, with the end terms.
         Differs from the paper: summed by pieces instead of by knots, which is the same and loses no digits at small k.
         """
         k = check_frequencies(k).to(self.knots.device)
