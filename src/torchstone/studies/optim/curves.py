@@ -22,6 +22,7 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a
     "adadelta": ("#7d6200", "P", "-"),
     "adadelta_long": ("#7d6200", "X", ":"),
     "amsgrad": ("#0063b1", "s", "-"),
+    "published_amsgrad": ("#0063b1", "P", ":"),
     "adamnc": ("#0063b1", "D", "--"),
     "adagrad": ("#00795c", "^", "-"),
     "normalized": ("#d79a00", "*", "-"),
