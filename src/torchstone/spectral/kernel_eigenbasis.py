@@ -51,7 +51,7 @@ def kernel_eigenbasis(x: Float[Tensor, "n d"], sigma: float) -> KernelEigenbasis
         >>> basis.eigenvalues.round(decimals=3), basis.rank
         (tensor([1.6070, 1.0000, 0.3930], dtype=torch.float64), 3)
 
-    Paper: Rahaman et al. 2019, arXiv:1806.08734, equation 16 and experiment 4.
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, equation 16.
     Differs from the paper: equation 16 as printed lacks the minus sign and the square; here is what it must mean, and
         what the paper's code computes.
     """
@@ -86,7 +86,7 @@ def project(values: Real[Tensor, "*b n"], basis: KernelEigenbasis) -> Float[Tens
         >>> shares.round(decimals=3).abs()
         tensor([1., 0., 0.], dtype=torch.float64)
 
-    Paper: Rahaman et al. 2019, arXiv:1806.08734, experiment 4.
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, equation 16 and the experiment that uses it.
     Differs from the paper: nothing.
     """
     if values.is_complex() or values.dtype == torch.bool:

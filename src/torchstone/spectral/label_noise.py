@@ -48,7 +48,7 @@ def radial_label_noise(
         >>> radial_label_noise(x, 0.05, convention="code")  # sin(π/2)
         tensor([1., 0.])
 
-    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 3, experiment 3.
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 3, noisy labels on MNIST.
     Differs from the paper: nothing.
     """
     if not x.is_floating_point():

@@ -33,7 +33,7 @@ def petal_manifold(z: Float[Tensor, "*b"], petals: int) -> Float[Tensor, "*b 2"]
         tensor([[1.0000, 0.0000],
                 [0.0000, 1.5000]])
 
-    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 4, experiment 5.
+    Paper: Rahaman et al. 2019, arXiv:1806.08734, section 4.
     Differs from the paper: nothing.
     """
     if not z.is_floating_point():
