@@ -209,8 +209,8 @@ class LabelNoiseIsFiltered(Study):
             ),
             Figure(
                 "The noise",
-                "What is added to a training label (one dot each for some of them), by the length of the picture. All have the same mean "
-                "and mean square.",
+                "What is added to the training labels, by the length of the picture: one dot for each of some of "
+                "them. All have the same mean and mean square.",
                 noises(noise),
             ),
             Figure(
