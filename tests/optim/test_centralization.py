@@ -130,6 +130,10 @@ class TestCentralize:
         with pytest.raises(TypeError, match="floating point or complex"):
             centralize(torch.ones(2, 2, dtype=torch.int64))
 
+    def test_refuses_arrays(self) -> None:
+        with pytest.raises(TypeError, match="`gradient` must be a tensor, but is a ndarray"):
+            centralize(np.ones((2, 2)))  # type: ignore[arg-type]
+
 
 CONSERVING = {
     "sgd": lambda p: torch.optim.SGD(p, 0.1, weight_decay=0.1),
@@ -412,6 +416,12 @@ class TestWhichParameters:
         optimizer.step()
         assert (model[0].weight != before).any()  # type: ignore[index]
 
+    def test_parameters_without_entries_are_left_alone(self) -> None:
+        parameters = [nn.Parameter(torch.zeros(shape)) for shape in ((0, 3), (3, 0), (2, 3))]
+        optimizer = torch.optim.SGD(parameters, 0.1)
+        (only,) = GradientCentralization(optimizer).parameters
+        assert only is parameters[2]
+
     def test_added_groups_are_centred_too(self) -> None:
         a, b = (randn(3, 4, seed=seed).requires_grad_() for seed in range(2))
         optimizer = torch.optim.SGD([a], 0.1)
@@ -467,6 +477,18 @@ class TestAsAnOptimizer:
         x, y = randn(8, 2, 6, 6), torch.arange(8) % 3
         fit(Player(model, lambda batch: F.cross_entropy(model(batch), y), optimizer, scheduler=schedule), [x], steps=10)
         assert drift(model, before) < 1e-12
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_has_no_smaller_range_for_the_sum_of_a_unit(self, dtype: torch.dtype) -> None:
+        """The sum of these gradients, as large as GradScaler makes them, is beyond float16."""
+        w = torch.zeros(2, 1000, dtype=dtype, requires_grad=True)
+        w.grad = 2000 + 100 * randn(2, 1000).to(dtype)
+        expected = centralize(w.grad.double())
+        optimizer = torch.optim.SGD([w], 1e-3)
+        GradientCentralization(optimizer)
+        optimizer.step()
+        assert w.grad.dtype == dtype
+        torch.testing.assert_close(w.grad.double(), expected, rtol=torch.finfo(dtype).eps, atol=1e-2)
 
     def test_keeps_the_last_gradient_centred_less_the_mean_of_the_decay(self) -> None:
         w, g = randn(3, 4).requires_grad_(), randn(3, 4, seed=1)
@@ -609,6 +631,18 @@ class TestRefuses:
     def test_a_single_name_where_a_list_belongs(self) -> None:
         with pytest.raises(TypeError, match="`exclude` must be a list"):
             GradientCentralization(torch.optim.SGD(net().parameters(), 0.1), exclude="0.*")
+
+    @pytest.mark.parametrize(
+        ("arguments", "choice", "message"),
+        [
+            ((nn.Linear(2, 2),), {}, "`optimizer` must be a torch.optim.Optimizer, but is a Linear"),
+            ((torch.optim.SGD(net().parameters(), 0.1), []), {}, "`model` must be a torch.nn.Module, but is a list"),
+            ((torch.optim.SGD(net().parameters(), 0.1),), {"include": [nn.Linear(2, 2)]}, "`include` .* has a Linear"),
+        ],
+    )
+    def test_what_is_of_another_kind(self, arguments: Any, choice: Any, message: str) -> None:
+        with pytest.raises(TypeError, match=message):
+            GradientCentralization(*arguments, **choice)
 
     def test_a_vector_by_name(self) -> None:
         bias = nn.Parameter(torch.zeros(3))

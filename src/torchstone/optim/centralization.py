@@ -51,7 +51,7 @@ def centralize(
 
     Raises:
         ValueError: the gradient has no such dimensions, is empty along them, or is sparse.
-        TypeError: the gradient is neither floating point nor complex.
+        TypeError: the gradient is no tensor, or neither floating point nor complex.
 
     Example:
         >>> centralize(torch.tensor([[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]]))
@@ -103,6 +103,7 @@ class GradientCentralization:
         decoupled: whether the optimizer's weight decay is decoupled; ``None`` where it says so or is one of torch's.
 
     Raises:
+        TypeError: the optimizer, the model or what ``include`` or ``exclude`` list are no such things.
         ValueError: no parameter is left to centre; one is sharded within a unit; ``location`` is unknown; a name
             matches nothing; the optimizer has weight decay of a kind that is not known; coupled decay with
             ``"update"`` is not to be folded, which cannot be told apart. While stepping: a gradient is sparse.
@@ -137,6 +138,7 @@ class GradientCentralization:
         fold_weight_decay: bool = True,
         decoupled: bool | None = None,
     ) -> None:
+        _check_kinds(optimizer, model)
         if location not in ("gradient", "update"):
             raise ValueError(f"`location` must be 'gradient' or 'update', but is {location!r}.")
         self.optimizer, self.model, self.location = optimizer, model, location
@@ -145,7 +147,7 @@ class GradientCentralization:
         for name, chosen in (("include", include), ("exclude", exclude)):
             self._rule[name] = list(chosen) if chosen is not None and not isinstance(chosen, str | Tensor) else chosen
         self._find_targets()
-        self._means: list[list[Tensor]] = []
+        self._sums: list[list[Tensor]] = []
         self._hooks = [optimizer.register_step_pre_hook(self._before)]
         if location == "update":
             self._hooks.append(optimizer.register_step_post_hook(self._after))
@@ -183,7 +185,7 @@ class GradientCentralization:
         if self._counts != [len(group["params"]) for group in optimizer.param_groups]:
             self._find_targets()
         if self.location == "update":
-            self._means = [[fan_in.mean(parameter) for parameter, fan_in in targets] for targets in self._targets]
+            self._sums = [[fan_in.sum(parameter) for parameter, fan_in in targets] for targets in self._targets]
             return None
         if len(args) > 1 and args[1] is not None:  # args[0] is the optimizer
             return (args[0], self._centred(args[1]), *args[2:]), kwargs
@@ -204,23 +206,23 @@ class GradientCentralization:
     def _centre_gradients(self) -> None:
         r"""Make g into :math:`\Phi(g + \lambda w) - \lambda w`, to which the optimizer adds :math:`\lambda w`."""
         for group, targets in zip(self.optimizer.param_groups, self._targets, strict=True):
-            moving = [(p, p.grad, fan_in) for p, fan_in in targets if p.grad is not None]
-            if not moving:
-                continue
-            means = [fan_in.mean(_dense(gradient)) for _, gradient, fan_in in moving]
-            if decay := self._folded_decay(group):
-                torch._foreach_add_(means, [fan_in.mean(p) * decay for p, _, fan_in in moving])
-            torch._foreach_sub_([fan_in.view(gradient) for _, gradient, fan_in in moving], means)
+            decay = self._folded_decay(group)
+            for parameter, fan_in in targets:
+                if parameter.grad is None:
+                    continue
+                total = fan_in.sum(_dense(parameter.grad))
+                if decay:
+                    total += fan_in.sum(parameter) * decay
+                fan_in.subtract_mean(parameter.grad, total)
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Put the means of what has moved back to where they were before the step."""
-        for group, targets, means in zip(optimizer.param_groups, self._targets, self._means, strict=True):
+        for group, targets, sums in zip(optimizer.param_groups, self._targets, self._sums, strict=True):
             kept = self._kept(group)
-            moved = [(p, fan_in, mean) for (p, fan_in), mean in zip(targets, means, strict=True) if p.grad is not None]
-            if moved:
-                surplus = [fan_in.mean(p) - mean * kept for p, fan_in, mean in moved]
-                torch._foreach_sub_([fan_in.view(p) for p, fan_in, _ in moved], surplus)
+            for (parameter, fan_in), before in zip(targets, sums, strict=True):
+                if parameter.grad is not None:
+                    fan_in.subtract_mean(parameter, fan_in.sum(parameter) - before * kept)
 
     def _folded_decay(self, group: Group) -> Any:
         """The factor of the weights that the optimizer is going to add to the gradient, where that is to be centred."""
@@ -260,6 +262,13 @@ class GradientCentralization:
         )
 
 
+def _check_kinds(optimizer: object, model: object) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"`optimizer` must be a torch.optim.Optimizer, but is a {type(optimizer).__name__}.")
+    if model is not None and not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a torch.nn.Module, but is a {type(model).__name__}.")
+
+
 def _dense(gradient: Tensor) -> Tensor:
     if gradient.layout is not torch.strided:
         raise ValueError(
@@ -270,6 +279,8 @@ def _dense(gradient: Tensor) -> Tensor:
 
 
 def _checked_dims(gradient: Tensor, dims: int | Sequence[int] | None) -> tuple[int, ...]:
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"`gradient` must be a tensor, but is a {type(gradient).__name__}.")
     if not (gradient.is_floating_point() or gradient.is_complex()):
         raise TypeError(f"`gradient` must be floating point or complex, but is {gradient.dtype}. Convert it first.")
     _dense(gradient)

@@ -34,9 +34,14 @@ class FanIn:
         """The tensor as ``dims`` count it, sharing memory."""
         return tensor.view(self.groups, -1, *tensor.shape[1:]) if self.groups > 1 else tensor
 
-    def mean(self, tensor: Inexact[Tensor, "..."]) -> Inexact[Tensor, "..."]:
-        """The mean over each unit's weights, to be broadcast against :meth:`view`."""
-        return self.view(tensor).mean(self.dims, keepdim=True)
+    def sum(self, tensor: Inexact[Tensor, "..."]) -> Inexact[Tensor, "..."]:
+        """The sum over each unit's weights, to be broadcast against :meth:`view`; of half precision in float32."""
+        wide = torch.float32 if tensor.dtype in (torch.float16, torch.bfloat16) else None
+        return self.view(tensor).sum(self.dims, keepdim=True, dtype=wide)
+
+    def subtract_mean(self, tensor: Inexact[Tensor, "..."], total: Inexact[Tensor, "..."]) -> None:
+        """Take from each of a unit's weights, in place, its share of the unit's ``total``, as :meth:`sum` gives it."""
+        self.view(tensor).sub_(total, alpha=total.numel() / tensor.numel())
 
     def count(self, tensor: Tensor) -> int:
         """How many weights feed one unit."""
@@ -63,7 +68,7 @@ def fan_ins(
     lonely = []
     for owned in parameters:
         key = id(owned.parameter)
-        if key in banned or not (key in forced or _by_rule(owned, conv_only)):
+        if key in banned or not owned.parameter.numel() or not (key in forced or _by_rule(owned, conv_only)):
             continue
         fan_in = _fan_in(owned)
         if fan_in.count(owned.parameter) == 1:
@@ -166,6 +171,8 @@ def _matching(parameters: Sequence[Owned], chosen: Chosen | None, argument: str)
         raise TypeError(f"`{argument}` must be a list of parameters or names, but is a single one. Write [it].")
     ids = set()
     for entry in chosen or ():
+        if not isinstance(entry, str | Tensor):
+            raise TypeError(f"`{argument}` must list parameters or names, but has a {type(entry).__name__}.")
         hits = {id(owned.parameter) for owned in parameters if _matches(owned, entry)}
         if not hits:
             what = repr(entry) if isinstance(entry, str) else f"a tensor of shape {tuple(entry.shape)}"
