@@ -25,6 +25,17 @@ class Sines(nn.Module):
         return waves @ (TARGET.amplitudes.float() * self.learned)
 
 
+class Twice(nn.Module):
+    """Two outputs: nothing, and what a model gives."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([torch.zeros(len(x)), self.model(x)], 1)
+
+
 def player(model: nn.Module, lr: float = 0.1) -> Player:
     return Player(
         model, lambda _: (model(X).flatten() - TARGET.values).square().mean(), torch.optim.SGD(model.parameters(), lr)
@@ -83,10 +94,10 @@ class TestTrace:
         assert [module.training for module in model.modules()] == before
 
     def test_a_second_player_and_a_chosen_output(self) -> None:
-        watch = monitor(every=1, player=1, output=lambda model, x: torch.stack([model(x), model(x)], 1)[:, 0])
+        watch = monitor(every=1, player=1, output=1)
         model = Sines()
         nn.init.constant_(model.learned, 0.25)
-        watch(Round(1, {}, [player(Sines()), player(model)]))
+        watch(Round(1, {}, [player(Sines()), player(Twice(model))]))
         torch.testing.assert_close(watch.trace, torch.full((1, 2), 0.25, dtype=torch.float64))
 
 
@@ -141,5 +152,7 @@ class TestBadInput:
             FrequencyMonitor([8], 1.0, X)
 
     def test_more_than_one_output(self) -> None:
-        with pytest.raises(ValueError, match="one number for each of the 16 rows"):
-            by_hand(monitor(every=1, output=lambda model, x: torch.zeros(16, 2)), Sines(), range(1, 2))
+        with pytest.raises(ValueError, match="2 outputs: say which"):
+            by_hand(monitor(every=1), Twice(Sines()), range(1, 2))
+        with pytest.raises(ValueError, match="output must be a whole number from 0 to 1, but it is 2"):
+            by_hand(monitor(every=1, output=2), Twice(Sines()), range(1, 2))

@@ -98,9 +98,9 @@ class TestPerturbationSpectrum:
 
     def test_one_of_several_outputs(self) -> None:
         model = Siren(1, [4], 2, seed=0)
-        found = perturbation_spectrum(model, X.float(), K, [0.1], n=2, output=lambda net, x: net(x)[:, 1], seed=0)
+        found = perturbation_spectrum(model, X.float(), K, [0.1], n=2, output=1, seed=0)
         torch.testing.assert_close(found.unperturbed, coefficients(model(X.float())[:, 1].detach(), K).abs())
-        with pytest.raises(ValueError, match="one number for each"):
+        with pytest.raises(ValueError, match="2 outputs: say which"):
             perturbation_spectrum(model, X.float(), K, [0.1], n=2, seed=0)
 
     @pytest.mark.parametrize("deltas", [[], [-1.0], [math.nan], 1.0])

@@ -159,7 +159,7 @@ class TestBadInput:
     def test_outputs(self) -> None:
         with pytest.raises(ValueError, match="2 outputs: say which"):
             relu_regions_1d(mlp(1, 4, 2), (0, 1))
-        with pytest.raises(ValueError, match="between 0 and 1"):
+        with pytest.raises(ValueError, match="from 0 to 1"):
             relu_regions_1d(mlp(1, 4, 2), (0, 1), output=2)
 
     def test_weights_that_are_not_finite(self) -> None:

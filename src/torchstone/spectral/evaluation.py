@@ -1,13 +1,11 @@
-"""Looking at a network without touching it: in evaluation mode, without gradients, with its output as a function."""
+"""Looking at a network without touching it: in evaluation mode, without gradients, at one of its outputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-Output = Callable[[nn.Module, Tensor], Tensor]
 
 
 @contextmanager
@@ -26,21 +24,24 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def model_output(model: nn.Module, x: Tensor) -> Tensor:
-    """``model(x)``."""
-    found: Tensor = model(x)
-    return found
+def one_output(values: object, n: int, output: int | None) -> Float[Tensor, " n"]:
+    """One number for each of n examples, from what a model gave for them.
 
-
-def one_number_each(values: Tensor, n: int) -> Float[Tensor, " n"]:
-    """A network's outputs (n,) or (n, 1) as a vector.
+    Args:
+        values: what it gave, (n, *shape).
+        n: the number of examples.
+        output: which entry of the flattened output; ``None`` where there is one only.
 
     Raises:
-        ValueError: they have another shape.
+        ValueError: not a tensor of n rows; several outputs and none chosen; one chosen that is not there.
     """
-    if values.shape not in {(n,), (n, 1)}:
-        raise ValueError(
-            f"The network must give one number for each of the {n} rows of x, shape ({n},) or ({n}, 1), but its output "
-            f"has shape {tuple(values.shape)}. Choose one number by output=lambda model, x: model(x)[:, 0], say."
-        )
-    return values.reshape(n)
+    if not isinstance(values, Tensor) or values.ndim == 0 or len(values) != n:
+        came = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"{type(values).__name__}"
+        raise ValueError(f"model must map (n, *shape) inputs to n outputs, but for {n} inputs it gave {came}.")
+    rows = values.reshape(n, -1)
+    outputs = rows.shape[1]
+    if output is None and outputs != 1:
+        raise ValueError(f"model has {outputs} outputs: say which one to look at, output=0 for example.")
+    if output is not None and (not isinstance(output, int) or not 0 <= output < outputs):
+        raise ValueError(f"output must be a whole number from 0 to {outputs - 1}, but it is {output!r}.")
+    return rows[:, output or 0]

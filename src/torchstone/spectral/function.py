@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchstone.spectral.evaluation import one_output
+
 Model = Callable[[Tensor], Tensor]
 Corner = float | Sequence[float] | Tensor
 Box = tuple[Corner, Corner]
@@ -111,13 +113,7 @@ class Function:
         return points.reshape(-1, *self.shape)
 
     def _values(self, points: Tensor) -> Tensor:
-        values = self.model(self._input(points))
-        if not isinstance(values, Tensor) or len(values) != len(points):
-            raise ValueError(
-                f"model must map (n, *shape) inputs to n outputs, but for {len(points)} it gave {values!r}."
-            )
-        rows = values.reshape(len(points), -1)
-        return check_finite(rows[:, check_output(self.output, rows.shape[1])].double())
+        return check_finite(one_output(self.model(self._input(points)), len(points), self.output).double())
 
     def _gradients(self, points: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -136,15 +132,6 @@ def function_of(model: Model, shape: Sequence[int], output: int | None = None) -
     twin = copy.deepcopy(model).double().eval().requires_grad_(False)
     device = next((parameter.device for parameter in twin.parameters()), torch.device("cpu"))
     return Function(twin, torch.Size(shape), output, device)
-
-
-def check_output(output: int | None, outputs: int) -> int:
-    """Which column to take, if that can be told."""
-    if output is None and outputs != 1:
-        raise ValueError(f"model has {outputs} outputs: say which one to look at, output=0 for example.")
-    if output is not None and not 0 <= output < outputs:
-        raise ValueError(f"output must be between 0 and {outputs - 1}, but it is {output}.")
-    return output or 0
 
 
 def check_finite(values: Tensor) -> Tensor:

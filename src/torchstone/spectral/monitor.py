@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from torchstone.files import read_tensors, write_tensors
-from torchstone.spectral.evaluation import Output, evaluating, model_output, one_number_each
+from torchstone.spectral.evaluation import evaluating, one_output
 from torchstone.spectral.signals import Numbers, checked_amplitudes, checked_frequencies, sampling_matrix
 from torchstone.training import Round
 
@@ -35,7 +35,7 @@ class FrequencyMonitor:
         x: inputs of the network, (n, d), row j at place j/n of the even grid: ``target.z[:, None]``, or points along a
             curve.
         every: steps between records; the first is at step ``every``. Times read off the trace are exact to that.
-        output: from a network and ``x`` to one number a row, (n,) or (n, 1); ``None`` calls the network.
+        output: which entry of the network's flattened output, where there are several.
         player: which player's network, by its place in the list that was given to ``fit``.
         file: where records are kept for a resume (safetensors).
 
@@ -70,8 +70,8 @@ class FrequencyMonitor:
         amplitudes: Numbers,
         x: Float[Tensor, "n d"],
         every: int = 25,
-        output: Output | None = None,
         *,
+        output: int | None = None,
         player: int = 0,
         file: Path | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class FrequencyMonitor:
             raise ValueError(f"every must be 1 or more, but it is {every}.")
         self.frequencies = checked_frequencies(frequencies, len(x))
         self.amplitudes = checked_amplitudes(amplitudes, len(self.frequencies))
-        self.x, self.every, self.output, self.player, self.file = x, every, output or model_output, player, file
+        self.x, self.every, self.output, self.player, self.file = x, every, output, player, file
         waves = sampling_matrix(len(x), self.frequencies, self.amplitudes)
         self._waves = torch.view_as_real(waves).flatten(1).to(x.device)  # (n, 2k): real and imaginary parts by turns
         self._records: list[Tensor] = []
@@ -96,7 +96,7 @@ class FrequencyMonitor:
             return
         model = round.players[self.player].model
         with evaluating(model):
-            values = one_number_each(self.output(model, self.x), len(self.x))
+            values = one_output(model(self.x), len(self.x), self.output)
         self._records.append(values.double() @ self._waves)
         if self.file is not None:
             write_tensors(self.file, self._setup() | {"records": torch.stack(self._records).cpu()})

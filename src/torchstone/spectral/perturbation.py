@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from torchstone.spectral.evaluation import Output, evaluating, model_output, one_number_each
+from torchstone.spectral.evaluation import evaluating, one_output
 from torchstone.spectral.signals import Numbers, coefficients
 
 _NUMBERS_AT_ONCE = 2**24  # parameters of all networks of one chunk
@@ -52,7 +52,7 @@ def perturbation_spectrum(
     deltas: Sequence[float] | Tensor,
     n: int = 100,
     *,
-    output: Output | None = None,
+    output: int | None = None,
     seed: int,
 ) -> PerturbationSpectrum:
     r"""The mean spectrum of a network whose parameters were moved by :math:`\delta` in random directions.
@@ -77,7 +77,7 @@ def perturbation_spectrum(
         frequencies: the :math:`k_i`, as in :class:`SumOfSines`.
         deltas: the sizes :math:`\delta`, in the unit of the parameters, not negative.
         n: number of directions :math:`u_l`.
-        output: from the network and ``x`` to one number a row; ``None`` calls it.
+        output: which entry of the network's flattened output, where there are several.
         seed: seed of the directions; the global generators are not used.
 
     Returns:
@@ -105,7 +105,7 @@ def perturbation_spectrum(
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
     if not parameters:
         raise ValueError("model has no parameters, so there is nothing to perturb.")
-    spectrum = _spectrum_of(model, x, frequencies, output or model_output)
+    spectrum = _spectrum_of(model, x, frequencies, output)
     with evaluating(model):
         before = spectrum(parameters)
         total = torch.zeros(3, len(sizes), len(before), dtype=torch.float64, device=before.device)
@@ -123,28 +123,15 @@ def _summed(after: Complex[Tensor, "n k"], before: Complex[Tensor, " k"]) -> Flo
 
 
 def _spectrum_of(
-    model: nn.Module, x: Tensor, frequencies: Numbers, output: Output
+    model: nn.Module, x: Tensor, frequencies: Numbers, output: int | None
 ) -> Callable[[Mapping[str, Tensor]], Tensor]:
     """From parameters to the coefficients of the network that has them."""
-    network = _Chosen(model, output)
 
     def spectrum(parameters: Mapping[str, Tensor]) -> Tensor:
-        named = {f"model.{name}": value for name, value in parameters.items()}
-        values = one_number_each(functional_call(network, named, (x,)), len(x))
-        return coefficients(values, frequencies)
+        values = functional_call(model, dict(parameters), (x,))
+        return coefficients(one_output(values, len(x), output), frequencies)
 
     return spectrum
-
-
-class _Chosen(nn.Module):
-    """``output(model, x)`` as a module, which ``functional_call`` needs."""
-
-    def __init__(self, model: nn.Module, output: Output) -> None:
-        super().__init__()
-        self.model, self.output = model, output
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.model, x)
 
 
 def _directions(parameters: Mapping[str, Tensor], n: int, seed: int) -> Iterator[dict[str, Tensor]]:
