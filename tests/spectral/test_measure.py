@@ -1,6 +1,9 @@
 """The front door: a sine has its amplitude, exact and sampled agree, and what cannot be seen is refused."""
 
+import importlib
 import math
+import subprocess
+import sys
 import warnings
 from itertools import pairwise
 
@@ -8,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from torchstone.nets import tiny10
 from torchstone.pictures import svg
 from torchstone.spectral import (
     NotPiecewiseLinearError,
@@ -115,6 +119,32 @@ class TestLines:
         along = measure(net, (torch.zeros(1), torch.ones(1)), [1, 2], lines=torch.tensor([[[0.0], [1.0]]]))
         assert torch.allclose(along.amplitudes[0], measure(net, (0, 1), [1, 2]).amplitudes, atol=1e-12)
 
+    def test_all_lines_are_exact_or_all_are_sampled(self) -> None:
+        """Max pooling is not understood: the first line does not see it switch, the second does."""
+        model = nn.Sequential(nn.Unflatten(1, (1, 2)), nn.MaxPool1d(2), nn.Flatten())
+        ends = torch.tensor([[[0.0, 2.0], [1.0, 3.0]], [[0.0, 0.3], [1.0, 0.0]]])
+        box = (torch.zeros(2), torch.ones(2))
+        assert measure(model, box, [1], lines=ends[:1]).method == "exact"
+        both = measure(model, box, [1], lines=ends)
+        assert (both.method, both.regions) == ("sampled", 0)
+        sampled = measure(model, box, [1], lines=ends, method="sampled")
+        assert torch.equal(both.amplitudes, sampled.amplitudes)
+
+    def test_a_line_of_too_many_pieces_is_sampled_unless_exact_insists(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        net, ends = mlp(3, 16, 16, 1), torch.tensor([[[-3.0, -3, -3], [3, 3, 3]]])
+        monkeypatch.setattr(importlib.import_module("torchstone.spectral.measure"), "MOST", 100)
+        box = (torch.zeros(3), torch.ones(3))
+        assert measure(net, box, lines=ends).method == "sampled"
+        assert measure(net, box, lines=ends, method="exact").method == "exact"
+
+    def test_classifiers_of_pictures(self) -> None:
+        flat = nn.Sequential(nn.Flatten(), mlp(27, 16, 16, 4))
+        box = (torch.zeros(3, 9, 9), torch.ones(3, 9, 9))
+        for net in (nn.Sequential(nn.AvgPool2d(3), flat), tiny10(4, width=0.25, seed=0)):
+            exact, sampled = (measure(net, box, [1, 2], lines=2, output=3, method=way) for way in ("auto", "sampled"))
+            assert exact.method == "exact"
+            assert torch.allclose(exact.tapered, sampled.tapered, atol=1e-6)
+
 
 class TestPictures:
     def test_one_is_drawn(self) -> None:
@@ -162,7 +192,9 @@ class TestBadInput:
             ({"frequencies": [math.nan]}, "finite real"),
             ({"frequencies": []}, "at least one"),
             ({"box": (torch.zeros(3), torch.ones(3))}, "lines="),
-            ({"lines": 0}, "lines must be at least 1"),
+            ({"lines": 0}, "lines must be a whole number of at least 1"),
+            ({"lines": 2.0}, "lines must be a whole number of at least 1"),
+            ({"output": 0.0}, "output must be a whole number"),
             ({"lines": torch.zeros(2, 3)}, "lines must be finite, of shape"),
             ({"box": (1, 0)}, "box must be"),
         ],
@@ -171,6 +203,25 @@ class TestBadInput:
         arguments: dict[str, object] = {"model": mlp(1, 4, 1), "box": (0, 1)} | changes
         with pytest.raises(ValueError, match=message):
             measure(**arguments)  # type: ignore[arg-type]
+
+    def test_an_error_of_the_model_says_what_it_was_given(self) -> None:
+        with pytest.raises(RuntimeError) as wrong_inputs:
+            measure(mlp(2, 4, 1), (0, 1))
+        assert "input of shape (2, 1), torch.float64" in wrong_inputs.value.__notes__[0]
+        net = mlp(1, 4, 1)
+        with pytest.raises(RuntimeError) as wrong_dtype:
+            measure(lambda x: net(x), (0, 1))
+        assert "pass the module" in wrong_dtype.value.__notes__[0]
+        with pytest.raises(TypeError, match="model must be"):
+            measure("net", (0, 1))  # type: ignore[arg-type]
+
+    def test_torchs_compiler_is_not_imported(self) -> None:
+        """It would take longer than all else that happens at the first use."""
+        code = (
+            "import sys, torch; from torchstone.spectral import measure; measure(torch.nn.ReLU(), (-1, 1)); "
+            "sys.exit('torch._dynamo' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     def test_a_model_that_gives_something_else(self) -> None:
         def one_number(x: Tensor) -> Tensor:

@@ -156,6 +156,12 @@ class TestBadInput:
         with pytest.raises(ValueError, match="box must be"):
             relu_regions_1d(mlp(1, 2, 1), box)  # type: ignore[arg-type]
 
+    def test_places_outside(self) -> None:
+        line = relu_regions_1d(mlp(1, 4, 1), (0, 1))
+        for x in (-0.1, 1.1, math.nan):
+            with pytest.raises(ValueError, match=r"x must lie in \[0, 1\]"):
+                line(torch.tensor([0.5, x]))
+
     def test_outputs(self) -> None:
         with pytest.raises(ValueError, match="2 outputs: say which"):
             relu_regions_1d(mlp(1, 4, 2), (0, 1))

@@ -1,7 +1,7 @@
 """The Fourier view of a network."""
 
 from torchstone.spectral.fourier_features import FourierFeatures
-from torchstone.spectral.function import NotPiecewiseLinearError
+from torchstone.spectral.function import NotPiecewiseLinearError, TooManyRegionsError
 from torchstone.spectral.kernel_eigenbasis import KernelEigenbasis, kernel_eigenbasis, project
 from torchstone.spectral.label_noise import radial_label_noise
 from torchstone.spectral.lipschitz import LipschitzBounds, lipschitz_bounds, spectral_norms
@@ -33,6 +33,7 @@ __all__ = [
     "Spectrum",
     "SumOfSines",
     "Times",
+    "TooManyRegionsError",
     "coefficients",
     "decay_exponent",
     "kernel_eigenbasis",

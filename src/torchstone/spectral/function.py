@@ -38,6 +38,10 @@ class NotPiecewiseLinearError(ValueError):
     """The function is not made of flat pieces that could be found, so there is no exact spectrum of it."""
 
 
+class TooManyRegionsError(ValueError):
+    """The function has more flat pieces than can be found in a bearable time."""
+
+
 class _Reached(Exception):
     """The bend that was looked for: the rest of the forward pass is not needed."""
 
@@ -49,6 +53,11 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.index = index
         self.values = torch.empty(0)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; torch's default would import its compiler, which takes longer than all else."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         bend = _BENDS.get(func.overloadpacket)
@@ -85,6 +94,21 @@ class Function:
         """The gradients at points; at a bend, that of one of its sides."""
         return torch.cat([self._gradients(part) for part in torch.split(points, ROWS)])
 
+    def called(self, points: Float[Tensor, "n d"]) -> object:
+        """What the model gives for points."""
+        x = points.reshape(-1, *self.shape)
+        try:
+            return self.model(x)
+        except _Reached:
+            raise
+        except Exception as error:
+            error.add_note(
+                f"torchstone.spectral called model with an input of shape {tuple(x.shape)}, {x.dtype}: the first "
+                "dimension is that of the examples, the others follow from box or the ends of the line. A function "
+                "that is no nn.Module must take float64; instead of one around a module, pass the module."
+            )
+            raise
+
     @torch.no_grad()
     def bend(self, points: Float[Tensor, "n d"], index: int) -> Float[Tensor, "n u"] | None:
         """What vanishes where the ``index``-th operation that bends does so; ``None`` if there are not so many.
@@ -98,7 +122,7 @@ class Function:
     def _bend(self, points: Tensor, index: int) -> Tensor | None:
         with _Watch(index) as watch:
             try:
-                self.model(self._input(points))
+                self.called(points)
             except _Reached:
                 if len(watch.values) != len(points):
                     raise NotPiecewiseLinearError(
@@ -109,11 +133,8 @@ class Function:
                 return values
         return None
 
-    def _input(self, points: Tensor) -> Tensor:
-        return points.reshape(-1, *self.shape)
-
     def _values(self, points: Tensor) -> Tensor:
-        return check_finite(one_output(self.model(self._input(points)), len(points), self.output).double())
+        return check_finite(one_output(self.called(points), len(points), self.output).double())
 
     def _gradients(self, points: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -127,6 +148,8 @@ def function_of(model: Model, shape: Sequence[int], output: int | None = None) -
 
     A callable that is no module is called as it is, with float64 inputs.
     """
+    if not callable(model):
+        raise TypeError(f"model must be an nn.Module or a function of a tensor, but it is {model!r}.")
     if not isinstance(model, nn.Module):
         return Function(model, torch.Size(shape), output, torch.device("cpu"))
     twin = copy.deepcopy(model).double().eval().requires_grad_(False)

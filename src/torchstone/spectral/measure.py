@@ -12,21 +12,22 @@ from torch import Tensor
 
 from torchstone.spectral.function import (
     Box,
-    Function,
     Model,
     NotPiecewiseLinearError,
+    TooManyRegionsError,
     check_frequencies,
     corners,
     function_of,
 )
 from torchstone.spectral.regions_2d import relu_regions_2d
-from torchstone.spectral.relu_1d import along_segment, relu_regions_1d
+from torchstone.spectral.relu_1d import PiecewiseLinear1d, along_segment, relu_regions_1d
 from torchstone.spectral.spectrum import Spectrum
 
 Method = Literal["auto", "exact", "sampled"]
 Frequencies = Tensor | Sequence[float] | Sequence[Sequence[float]] | None
 Transform = Callable[[Float[Tensor, "n d"]], Complex[Tensor, " n"]]
 WHOLE = 1e-6  # how near a number of periods must come to a whole one
+MOST = 2**21  # (knots × units) of one layer on a line, some seconds' work: what has more is sampled
 
 
 class SpectralWarning(UserWarning):
@@ -66,7 +67,9 @@ def measure(
             more than 2 inputs.
         output: which entry of the flattened output, where there are several.
         n: points a side of the grid, where it is sampled.
-        method: ``"exact"`` refuses what is not piecewise linear, ``"sampled"`` always samples.
+        method: ``"auto"`` is exact where it can be in some seconds, and samples where the network is not piecewise
+            linear or has too many pieces: more than 200,000 on the plane, or on a line so many that knots times units
+            of some layer exceed 2²¹. ``"exact"`` never samples, however long it takes; ``"sampled"`` always does.
         seed: of the random lines.
 
     Returns:
@@ -75,6 +78,7 @@ def measure(
     Raises:
         ValueError: a bad box or shape; a sampled frequency at or above the Nyquist frequency n / (2 · side).
         NotPiecewiseLinearError: ``method="exact"`` and it is not.
+        TooManyRegionsError: ``method="exact"`` and more than 200,000 pieces on the plane.
 
     Warns:
         SpectralWarning: a frequency has no whole number of periods in the box: its amplitude leaks into others.
@@ -122,7 +126,7 @@ def _over_box(
         try:
             pieces = find(model, (low, low + sides), output=output)
             return lambda nu: pieces.fourier(_angular(nu.squeeze(1))).cpu() / area, pieces.regions
-        except NotPiecewiseLinearError:
+        except (NotPiecewiseLinearError, TooManyRegionsError):
             if method == "exact":
                 raise
     axes = [start + side * torch.arange(n) / n for start, side in zip(low, sides, strict=True)]
@@ -135,27 +139,31 @@ def _along_lines(
 ) -> Spectrum:
     unit = torch.ones(1, dtype=torch.float64)
     nu = _frequencies(frequencies, unit, n)
-    function, regions = function_of(model, ends.shape[2:], output), 0
-    found: list[tuple[Tensor, Tensor]] = []
-    for start, end in ends.flatten(2).to(function.device, torch.float64):
-        transform, pieces = _over_line(function, start, end, n, method if regions or not found else "sampled")
-        found.append(_amplitudes(transform, nu, 0 * unit, unit, n, sampled=not pieces))
-        regions += pieces
+    transforms, regions = _over_lines(model, ends, output, n, method)
+    found = [_amplitudes(transform, nu, 0 * unit, unit, n, sampled=not regions) for transform in transforms]
     plain, tapered = (torch.stack(rows) for rows in zip(*found, strict=True))
     return _spectrum(nu, plain, tapered, "line", regions)
 
 
-def _over_line(function: Function, start: Tensor, end: Tensor, n: int, method: str) -> tuple[Transform, int]:
-    """As :func:`_over_box`, for t in [0, 1] from one point to another."""
+def _over_lines(model: Model, ends: Tensor, output: int | None, n: int, method: str) -> tuple[list[Transform], int]:
+    """As :func:`_over_box`, for t in [0, 1] from one point to another: all lines exact, or all sampled."""
+    function = function_of(model, ends.shape[2:], output)
+    segments = ends.flatten(2).to(function.device, torch.float64)
     if method != "sampled":
+        most = math.inf if method == "exact" else MOST
         try:
-            line = along_segment(function, start, end)
-            return lambda nu: line.fourier(_angular(nu[:, 0])).cpu(), line.regions
-        except NotPiecewiseLinearError:
+            lines = [along_segment(function, start, end, most=most) for start, end in segments]
+            return [_exactly(line) for line in lines], sum(line.regions for line in lines)
+        except (NotPiecewiseLinearError, TooManyRegionsError):
             if method == "exact":
                 raise
     t = torch.arange(n, dtype=torch.float64) / n
-    return _sampled(function(torch.lerp(start, end, t[:, None].to(start.device))).cpu(), [t]), 0
+    shares = t[:, None].to(function.device)
+    return [_sampled(function(torch.lerp(start, end, shares)).cpu(), [t]) for start, end in segments], 0
+
+
+def _exactly(line: PiecewiseLinear1d) -> Transform:
+    return lambda nu: line.fourier(_angular(nu[:, 0])).cpu()
 
 
 def _sampled(values: Float[Tensor, "*n"], axes: Sequence[Float[Tensor, " n"]]) -> Transform:
@@ -233,7 +241,7 @@ def _ends(lines: int | Tensor, low: Tensor, high: Tensor, seed: int) -> Float[Te
                 f"lines must be finite, of shape (lines, 2, *{tuple(low.shape)}), but it is {tuple(lines.shape)}."
             )
         return lines.cpu()
-    if lines < 1:
-        raise ValueError(f"lines must be at least 1, but it is {lines}.")
+    if not isinstance(lines, int) or isinstance(lines, bool) or lines < 1:
+        raise ValueError(f"lines must be a whole number of at least 1, or a tensor of ends, but it is {lines!r}.")
     draws = torch.rand(lines, 2, *low.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return low + (high - low) * draws

@@ -12,6 +12,7 @@ from torchstone.spectral.function import (
     Function,
     Model,
     NotPiecewiseLinearError,
+    TooManyRegionsError,
     corners,
     function_of,
 )
@@ -106,8 +107,8 @@ def relu_regions_2d(model: Model, box: Box, *, output: int | None = None) -> Pie
 
     Raises:
         NotPiecewiseLinearError: the network is not affine on a polygon that was found (tanh, max pooling, ...).
-        ValueError: a bad box; more than one output and none chosen; values that are not finite; more than 200,000
-            regions.
+        TooManyRegionsError: more than 200,000 regions.
+        ValueError: a bad box; more than one output and none chosen; values that are not finite.
 
     >>> net = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.ReLU()).requires_grad_(False)
     >>> _ = net[0].weight.copy_(torch.tensor([[1.0, -1.0]])), net[0].bias.zero_()
@@ -165,7 +166,7 @@ def _cut_by(vertices: Tensor, parent: Tensor, level: Tensor) -> tuple[Tensor, Te
     above, below = split(vertices[crossed], level[crossed])
     family = torch.cat([parent[~crossed], parent[crossed], parent[crossed]])
     if len(family) > MOST_REGIONS:
-        raise ValueError(
+        raise TooManyRegionsError(
             f"model has more than {MOST_REGIONS:,} linear regions on this box: take a smaller box or a smaller network."
         )
     return stacked([vertices[~crossed], above, below]), family

@@ -1,5 +1,6 @@
 """ReLU networks along a line are broken lines: their exact knots and their exact Fourier transform."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from torchstone.spectral.function import (
     Function,
     Model,
     NotPiecewiseLinearError,
+    TooManyRegionsError,
     check_frequencies,
     corners,
     function_of,
@@ -49,7 +51,9 @@ class PiecewiseLinear1d:
         return float(self.slopes.abs().max())
 
     def __call__(self, x: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The values at ``x``, each in [a, b]."""
+        """The values at ``x``, each in [a, b]; elsewhere a ValueError."""
+        if not ((x >= self.knots[0]) & (x <= self.knots[-1])).all():
+            raise ValueError(f"x must lie in [{float(self.knots[0]):g}, {float(self.knots[-1]):g}], but it is {x!r}.")
         right = torch.searchsorted(self.knots, x.double()).clamp(1, self.regions)
         share = (x - self.knots[right - 1]) / (self.knots[right] - self.knots[right - 1])
         return torch.lerp(self.values[right - 1], self.values[right], share.double())
@@ -166,11 +170,18 @@ def relu_regions_on_line(
     return along_segment(function_of(model, start.shape, output), start.flatten(), end.flatten())
 
 
-def along_segment(function: Function, start: Float[Tensor, " d"], end: Float[Tensor, " d"]) -> PiecewiseLinear1d:
-    """The broken line t ↦ f(start + t (end - start)) on [0, 1]."""
+def along_segment(
+    function: Function, start: Float[Tensor, " d"], end: Float[Tensor, " d"], *, most: float = math.inf
+) -> PiecewiseLinear1d:
+    """The broken line t ↦ f(start + t (end - start)) on [0, 1].
+
+    Raises:
+        NotPiecewiseLinearError: it is none.
+        TooManyRegionsError: for one operation, (knots before it) · (what it bends) would be above ``most``.
+    """
     origin, direction = (z.to(function.device, torch.float64) for z in (start, end - start))
     knots, index = torch.tensor([0.0, 1.0], dtype=torch.float64, device=function.device), 0
-    while (more := _crossings(function, origin, direction, knots, index)) is not None:
+    while (more := _crossings(function, origin, direction, knots, index, most)) is not None:
         knots, index = _merged(knots, more), index + 1
     middles = (knots[1:] + knots[:-1]) / 2
     line = PiecewiseLinear1d(
@@ -182,13 +193,17 @@ def along_segment(function: Function, start: Float[Tensor, " d"], end: Float[Ten
     return line
 
 
-def _crossings(function: Function, origin: Tensor, direction: Tensor, knots: Tensor, index: int) -> Tensor | None:
+def _crossings(
+    function: Function, origin: Tensor, direction: Tensor, knots: Tensor, index: int, most: float
+) -> Tensor | None:
     """Where on the line the ``index``-th operation bends."""
     found = []
     for part in _overlapping(knots):
         levels = function.bend(origin + part[:, None] * direction, index)
         if levels is None:
             return None
+        if len(knots) * levels.shape[1] > most:
+            raise TooManyRegionsError(f"model has more than {len(knots)} linear pieces on a line, too many to find.")
         levels = torch.where(levels.abs() <= ZERO * levels.abs().max(), 0, levels)
         piece, unit = (levels[1:] * levels[:-1] < 0).nonzero(as_tuple=True)
         left, right = levels[piece, unit], levels[piece + 1, unit]
