@@ -133,7 +133,7 @@ class AmsgradInPractice(Study):
         "smoke": Size(tasks("glyph views", 5, 14, 128), Budget(settings=2, steps=3, seeds=1)),
         "laptop": Size(
             (*tasks("glyph views", 50, 14, 20_000), *tasks("fashion_mnist", 10, 14, 20_000)),
-            Budget(settings=16, steps=600, seeds=6),
+            Budget(settings=16, steps=600, seeds=5),
         ),
         "paper": Size(tasks("mnist", 10, 28, 58_000), Budget(settings=32, steps=10_000, seeds=10)),
     }

@@ -1,13 +1,19 @@
 """The pictures of the claims about tuned learning rules, as inline SVG."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from torchstone.lab import Record
 from torchstone.lab.statistics import mean_interval
 from torchstone.pictures import svg
-from torchstone.studies.optim.curves import LOOKS, MUTED, Line, panels
+from torchstone.studies.optim.curves import LOOKS, MUTED
 from torchstone.studies.optim.tuned_training import Table, place_of_rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OURS = "#2b5c8a"
 
@@ -25,29 +31,46 @@ def differences(rows: Mapping[str, Sequence[float]], *, threshold: float, zone: 
     ax.axvspan(-zone, zone, color=MUTED, alpha=0.18, linewidth=0)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.2)
+    reach = [threshold]
     for place, (name, values) in enumerate(reversed(list(rows.items()))):
         mean = mean_interval(values)
         marker = "D" if "mean" in name else "o"
         ax.scatter(values, [place + 0.2] * len(values), s=12, color=MUTED, linewidth=0)
         ax.plot([mean.low, mean.high], [place, place], color=OURS, linewidth=1.8)
         ax.scatter([mean.value], [place], s=40, marker=marker, color=OURS, zorder=3)
-    widest = max([abs(value) for values in rows.values() for value in values] + [threshold])
+        reach += [abs(end) for end in (*values, mean.low, mean.high) if math.isfinite(end)]
     ax.set_yticks(range(len(rows)), list(reversed(list(rows))))
-    ax.set(xlim=(-1.15 * widest, 1.15 * widest), xlabel=xlabel)
+    ax.set(xlim=(-1.05 * max(reach), 1.05 * max(reach)), xlabel=xlabel)
     return svg(figure)
 
 
 def training_curves(table: Table) -> str:
     """A panel a task, a line an arm: the mean over seeds of the training loss, of those that did not diverge."""
-    groups: dict[str, list[Line]] = {}
-    for task, by_arm in table.items():
-        for arm, records in by_arm.items():
-            curves = [record.artifacts["loss"].double() for record in records if not record.diverged]
-            if curves:
-                loss = torch.stack(curves).mean(0)
-                steps = records[0].trial.config["search"]["steps"] * (torch.arange(len(loss)) + 0.5) / len(loss)
-                groups.setdefault(task, []).append(Line(arm.replace("_", " "), steps, loss, arm))
-    return panels(groups, xlabel="step", ylabel="training loss", log=("y",))
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(table) / 2)
+    figure = Figure(figsize=(8.6, 2.9 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, min(2, len(table)), squeeze=False).flatten().tolist()
+    for ax, (task, by_arm) in zip(axes, table.items(), strict=False):
+        ax.spines[["top", "right"]].set_visible(False)
+        for place, (arm, records) in enumerate(by_arm.items()):
+            _curve(ax, place, arm, records)
+        ax.set(title=task, xlabel="step", ylabel="training loss", yscale="log")
+    for ax in axes[len(table) :]:
+        ax.remove()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return svg(figure)
+
+
+def _curve(ax: "Axes", place: int, arm: str, records: Sequence[Record]) -> None:
+    curves = [record.artifacts["loss"].double() for record in records if not record.diverged]
+    if curves:
+        loss = torch.stack(curves).mean(0)
+        steps = records[0].trial.config["search"]["steps"] * (torch.arange(len(loss)) + 0.5) / len(loss)
+        colour, marker, dash = LOOKS[arm]
+        every = (2 * place, max(1, len(loss) // 6))  # markers of lines that lie on one another stay apart
+        (line,) = ax.plot(steps.numpy(), loss.numpy(), dash, color=colour, linewidth=1.4, label=arm.replace("_", " "))
+        line.set(marker=marker, markersize=5, markevery=every)
 
 
 def best_rates(table: Table) -> str:

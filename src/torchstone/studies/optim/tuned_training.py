@@ -133,6 +133,16 @@ def metric(records: Sequence[Record], name: str) -> Float[np.ndarray, " k"]:
     return np.array([record.metrics[name] for record in records])
 
 
+def spread(means: Mapping[str, float], form: str) -> str:
+    """The least and the greatest of some means in words.
+
+    >>> spread({"a": 1.0, "b": -0.5}, "+.1f")
+    'task by task from -0.5 (b) to +1.0 (a)'
+    """
+    least, greatest = (pick(means, key=means.__getitem__) for pick in (min, max))
+    return f"task by task from {means[least]:{form}} ({least}) to {means[greatest]:{form}} ({greatest})"
+
+
 def place_of_rate(record: Record) -> float:
     """Where the best learning rate lies in its range, on a logarithmic scale: 0 is the lower end, 1 the upper."""
     span = record.trial.config["search"]["space"]["lr"]
