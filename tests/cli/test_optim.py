@@ -18,6 +18,16 @@ def test_a_race_is_drawn_in_every_format_asked_for(torchstone: Command) -> None:
     assert re.search(r"sgd +0\.01 +\d", answer.output)
 
 
+def test_files_may_follow_one_out_or_several(torchstone: Command) -> None:
+    outs = ("--out", "a.svg", "--rules", "sgd", "--out", "b.html", "c.PNG", "--out", "a.svg")
+    answer = torchstone("optim", "race", *SHORT, *outs)
+    assert [line for line in answer.output.splitlines() if "Written" in line] == [
+        f"Written: {name}" for name in ("a.svg", "b.html", "c.PNG")
+    ]
+    assert Path("c.PNG").read_bytes().startswith(b"\x89PNG")
+    assert not Path("race.gif").exists()
+
+
 def test_the_issue_s_own_command(torchstone: Command) -> None:
     rules = "sgd,momentum,adam,amsgrad,adamnc"
     answer = torchstone("optim", "race", "--surface", "beale", "--rules", rules, "--steps", "20", "--out", "race.gif")
@@ -42,8 +52,11 @@ def test_the_table_says_how_soon_and_what_else(torchstone: Command) -> None:
         (("--surface", "bealle"), "Did you mean beale?"),
         (("--surface", "quadratic-x"), "after quadratic- comes a number of at least 1"),
         (("--surface", "quadratic-0.5"), "after quadratic- comes a number of at least 1"),
-        (("--rules", "sgd,adm"), "Did you mean adam?"),
+        (("--rules", "sgd,adm"), "Did you mean 'adam'?"),
         (("--rules", "sgd,sgd"), "each once"),
+        (("--rules", "SGD"), "Did you mean 'sgd'?"),
+        (("--seed", "99999999999999999999"), "seed must be"),
+        (("--out",), "--out needs a file"),
         (("--steps", "0"), "steps must be"),
         (("--lr", "-1"), "must be a positive, finite number"),
         (("--lr", "nan"), "must be a positive, finite number"),
@@ -54,7 +67,7 @@ def test_the_table_says_how_soon_and_what_else(torchstone: Command) -> None:
         (("--out", "/proc/race.gif"), "cannot be written"),
     ],
 )
-def test_what_a_user_can_mend(torchstone: Command, words: tuple[str, str], error: str) -> None:
+def test_what_a_user_can_mend(torchstone: Command, words: tuple[str, ...], error: str) -> None:
     Path("folder.gif").mkdir()
     Path("file").touch()
     answer = torchstone("optim", "race", *words)

@@ -209,6 +209,10 @@ def test_names_cannot_break_out_of_a_page() -> None:
     assert data_of(text)["rules"][0]["name"] == name
 
 
+def test_capitals_end_a_name_as_well(beale: Race, tmp_path: Path) -> None:
+    assert animate(beale, tmp_path / "race.SVG").read_text().startswith("<svg")
+
+
 @pytest.mark.parametrize("name", ["race.mp4", "race", "race.gif.txt"])
 def test_no_other_kind_of_file(beale: Race, tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"must end in \.gif, \.html, \.png or \.svg"):

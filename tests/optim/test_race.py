@@ -192,7 +192,11 @@ def test_steps_to_a_target() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"optimizers": ["adm"]}, "Did you mean adam"),
+        ({"optimizers": ["adm"]}, "Did you mean 'adam'"),
+        ({"optimizers": ["SGD"]}, "Did you mean 'sgd'"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": 1.5}, "seed must be"),
+        ({"seed": 2**64}, "seed must be"),
         ({"optimizers": "adam"}, "a list of rules"),
         ({"optimizers": []}, "one rule or more"),
         ({"optimizers": ["sgd", "sgd"]}, "each once"),
@@ -211,11 +215,23 @@ def test_what_cannot_be_raced(arguments: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "ends", [{"low": 0.0}, {"high": 1e-5}, {"high": math.inf}, {"low": math.nan}, {"number": 1}, {"steps": 0}]
+    "ends",
+    [{"low": 0.0}, {"high": 1e-5}, {"high": math.inf}, {"low": math.nan}, {"number": 1}, {"number": 2.5}, {"steps": 0}],
 )
 def test_grids_that_are_none(ends: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"are needed|must be finite"):
         Grid(**ends)
+
+
+@pytest.mark.parametrize("optimizers", [[torch.optim.SGD], {"mine": None}, [3], {4: "sgd"}])
+def test_rules_that_are_none(optimizers: Any) -> None:
+    with pytest.raises(TypeError, match="optimizers must be a list of names, or a mapping"):
+        race(BOWL, optimizers, steps=5, tune=0.1)
+
+
+def test_the_name_of_a_surface_is_no_surface() -> None:
+    with pytest.raises(TypeError, match=r"such as SURFACES\['beale'\], but is 'beale'"):
+        race("beale", ["sgd"], steps=5)  # type: ignore[arg-type]
 
 
 def test_what_is_no_optimizer() -> None:

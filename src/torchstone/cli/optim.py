@@ -36,10 +36,15 @@ class Optim:
     """the table counts steps until f is so close to its minimum"""
     seed: int = 0
     """of the draws of a noisy surface (moons)"""
-    out: tuple[Path, ...] = (Path("race.gif"),)
-    """one file or several: .gif (animation), .html (player), .png or .svg (picture of the end)"""
+    out: Annotated[tuple[tuple[Path, ...], ...], tyro.conf.UseAppendAction] = ()
+    """one file or several: .gif (animation), .html (player), .png or .svg (picture of the end); race.gif if not said"""
     theme: Literal["light", "dark"] = "light"
     """of .gif, .png and .svg; a page has both"""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of every ``--out``, each once."""
+        return list(dict.fromkeys(path for several in self.out for path in several)) if self.out else [Path("race.gif")]
 
     def run(self) -> int:
         """Race, draw and print the table; returns the exit code."""
@@ -54,11 +59,11 @@ class Optim:
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
-        for path in self.out:
+        for path in self.paths:
             self._draw(result, path)
         console = screen()
         console.print(table_of(result, self.within))
-        for path in self.out:
+        for path in self.paths:
             console.print(f"Written: {path}", markup=False, soft_wrap=True)
         return 0
 
@@ -68,7 +73,9 @@ class Optim:
 
         if not self.within > 0:
             raise UsageError(f"--within must be positive, but is {self.within}.")
-        for path in self.out:
+        if not self.paths:
+            raise UsageError("--out needs a file, such as race.gif.")
+        for path in self.paths:
             try:
                 check_suffix(path)
             except ValueError as error:

@@ -29,14 +29,14 @@ def animate(race: Race, path: str | Path, *, theme: Theme = "light") -> Path:
         OSError: the file cannot be written.
     """
     path = Path(path)
-    check_suffix(path)
+    suffix = check_suffix(path)
     if theme not in THEMES:
         raise ValueError(f"theme must be 'light' or 'dark', but is {theme!r}.")
-    if path.suffix == ".gif":
+    if suffix == ".gif":
         from torchstone.optim.race_gif import write_gif
 
         write_gif(race, path, theme)
-    elif path.suffix == ".html":
+    elif suffix == ".html":
         from torchstone.files import write_text
         from torchstone.optim.race_page import page
 
@@ -46,14 +46,16 @@ def animate(race: Race, path: str | Path, *, theme: Theme = "light") -> Path:
     return path
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse an ending that no picture has.
+def check_suffix(path: Path) -> str:
+    """The ending in small letters, if a picture can have it.
 
     Raises:
         ValueError: it is none of .gif, .html, .png and .svg.
     """
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"{path} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    return suffix
 
 
 def _write_still(race: Race, path: Path, theme: Theme) -> None:
@@ -63,7 +65,7 @@ def _write_still(race: Race, path: Path, theme: Theme) -> None:
 
     board = Board(race, theme)
     board.show(board.last)
-    if path.suffix == ".svg":
+    if check_suffix(path) == ".svg":
         write_text(path, svg(board.figure) + "\n")
         return
     with atomic_path(path) as temporary:

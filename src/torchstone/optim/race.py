@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from torchstone.optim.catalogue import RULES
-from torchstone.optim.create import create
+from torchstone.optim.create import create, rule_of
 from torchstone.optim.descent import Maker, descend
 from torchstone.optim.rate_grid import Grid, Tuned, check_rate, tuned_rates
 from torchstone.optim.surfaces import Surface
@@ -114,8 +112,10 @@ def race(
         The paths in float64, with all that was found out on the way.
 
     Raises:
-        ValueError: there is no such rule, no rule at all or one twice, steps < 1, or a rate is not positive.
-        TypeError: a function of yours made something else than an optimizer that takes one gradient a step.
+        ValueError: there is no such rule, no rule at all or one twice; steps < 1, seed < 0, or either is no whole
+            number; or a rate is not positive.
+        TypeError: the surface is none; a rule is neither a name nor a function; or a function of yours made something
+            else than an optimizer that takes one gradient a step.
 
     Example:
         >>> from torchstone.optim import SURFACES
@@ -126,9 +126,11 @@ def race(
     Paper: Radford's animations of 2014 are the ancestor; no equation.
     Differs from the paper: the learning rates are tuned, alike for all rules, and shown.
     """
+    if not isinstance(surface, Surface):
+        raise TypeError(f"surface must be a Surface, such as SURFACES['beale'], but is {surface!r}.")
+    _check_whole("steps", steps, 1)
+    _check_whole("seed", seed, 0)
     makers = makers_of(optimizers)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, but is {steps}.")
     tuned = _rates(surface, makers, tune, seed)
     rates = [found.rate if isinstance(found, Tuned) else found for found in tuned]
     run = descend(surface, list(zip(makers.values(), rates, strict=True)), steps, seed=seed + NOISE_OF_THE_RACE)
@@ -150,20 +152,25 @@ def makers_of(optimizers: Optimizers) -> dict[str, Maker]:
 
     Raises:
         ValueError: there is no such rule, no rule at all, or one twice.
+        TypeError: a rule is neither a name nor, in a mapping, a function.
     """
     if isinstance(optimizers, str):
         raise ValueError(f"optimizers must be a list of rules, such as [{optimizers!r}], but is {optimizers!r}.")
     if not optimizers or len(set(optimizers)) < len(optimizers):
         raise ValueError(f"optimizers must name one rule or more, each once, but is {list(optimizers)}.")
     named = optimizers if isinstance(optimizers, Mapping) else {name: name for name in optimizers}
-    return {name: _maker(rule) if isinstance(rule, str) else rule for name, rule in named.items()}
+    return {name: _maker(name, rule) for name, rule in named.items()}
 
 
-def _maker(rule: str) -> Maker:
-    if rule not in RULES:
-        close = get_close_matches(rule, RULES, n=1)
-        guess = f" Did you mean {close[0]}?" if close else ""
-        raise ValueError(f"There is no rule '{rule}'.{guess} There are {', '.join(RULES)}.")
+def _maker(name: object, rule: Maker | str) -> Maker:
+    if not isinstance(name, str) or not (isinstance(rule, str) or callable(rule)):
+        raise TypeError(
+            f"optimizers must be a list of names, or a mapping from names to names or functions (params, lr), but has "
+            f"{name!r} with {rule!r}."
+        )
+    if not isinstance(rule, str):
+        return rule
+    rule_of(rule)
     return partial(_create, rule)
 
 
@@ -180,6 +187,11 @@ def _rates(
     if given.keys() != makers.keys():
         raise ValueError(f"tune must give a rate to each of {', '.join(makers)}, but has {', '.join(given)}.")
     return [check_rate(given[name], f"The rate of {name}") for name in makers]
+
+
+def _check_whole(name: str, number: object, low: int, high: int = 2**62) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+        raise ValueError(f"{name} must be a whole number of at least {low} and at most {high}, but is {number!r}.")
 
 
 def _first(hits: np.ndarray) -> int | None:

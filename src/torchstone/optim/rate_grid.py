@@ -31,7 +31,7 @@ class Grid:
         steps: how long each is tried.
 
     Raises:
-        ValueError: not 0 < low < high, both finite; fewer than 2 rates; or fewer than 1 step.
+        ValueError: not 0 < low < high, both finite; fewer than 2 rates; fewer than 1 step; or no whole number of them.
 
     >>> Grid(low=0.01, high=1, number=3).rates
     (0.01, 0.1, 1.0)
@@ -45,8 +45,9 @@ class Grid:
     def __post_init__(self) -> None:
         if not (0 < self.low < self.high < math.inf):
             raise ValueError(f"low and high must be finite rates with 0 < low < high, but are {self.low}, {self.high}.")
-        if self.number < 2 or self.steps < 1:
-            raise ValueError(f"At least 2 rates and 1 step are needed, not {self.number} and {self.steps}.")
+        whole = all(isinstance(count, int) for count in (self.number, self.steps))
+        if not whole or self.number < 2 or self.steps < 1:
+            raise ValueError(f"At least 2 rates and 1 step are needed, not {self.number!r} and {self.steps!r}.")
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -123,7 +124,7 @@ def check_rate(rate: float, words: str = "The rate") -> float:
         ValueError: it is not a positive, finite number.
     """
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
-        raise ValueError(f"{words} must be a positive, finite number, but is {rate}.")
+        raise ValueError(f"{words} must be a positive, finite number, but is {rate!r}.")
     return float(rate)
 
 
