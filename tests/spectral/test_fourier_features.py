@@ -54,6 +54,15 @@ class TestFourierFeatures:
         assert features(points(3, 2)).dtype == torch.float64
         assert features(torch.zeros(2, 5, 2)).shape == (2, 5, 8)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_loses_no_phase(self, dtype: torch.dtype) -> None:
+        features, v = FourierFeatures(2, m=64, scale=30.0, seed=0), points(50, 2).to(dtype)
+        exact = features(v.double())
+        assert features(v).dtype == dtype
+        torch.testing.assert_close(features(v).double(), exact, rtol=0, atol=4e-3)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(features(v.float()).double(), exact, rtol=0, atol=1e-4)
+
     def test_gradients(self) -> None:
         v = points(3, 2).requires_grad_()
         assert torch.autograd.gradcheck(FourierFeatures(2, m=4, scale=1.0, seed=0).double(), v)

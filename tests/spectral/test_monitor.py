@@ -107,7 +107,7 @@ class TestResume:
         fit(player(Sines()), [None], steps=30, callbacks=[whole])
 
         def go(steps: int) -> FrequencyMonitor:
-            watch = monitor(file=tmp_path / "monitor.safetensors")
+            watch = monitor(file=str(tmp_path / "monitor.safetensors"))
             fit(player(Sines()), [None], steps=steps, checkpoint=tmp_path / "fit", every=7, callbacks=[watch])
             return watch
 
@@ -150,6 +150,15 @@ class TestBadInput:
             monitor(every=0)
         with pytest.raises(ValueError, match="half the number"):
             FrequencyMonitor([8], 1.0, X)
+
+    def test_players_steps_and_phases_that_are_none(self) -> None:
+        with pytest.raises(ValueError, match="player must be from 0 to 0 in this fit, but it is 1"):
+            by_hand(monitor(every=1, player=1), Sines(), range(1, 2))
+        with pytest.raises(ValueError, match="every must be a whole number"):
+            monitor(every=2.5)
+        for phases in ([0.0] * 3, float("nan")):
+            with pytest.raises(ValueError, match="phases must be"):
+                monitor().missing(phases)
 
     def test_more_than_one_output(self) -> None:
         with pytest.raises(ValueError, match="2 outputs: say which"):

@@ -108,6 +108,10 @@ class TestPerturbationSpectrum:
         with pytest.raises(ValueError, match="deltas"):
             perturbation_spectrum(Sines(), X, K, deltas, seed=0)
 
+    def test_refuses_a_network_that_diverged(self) -> None:
+        with pytest.raises(ValueError, match="not finite"):
+            perturbation_spectrum(Sines(), math.nan * X, K, [1.0], seed=0)
+
     def test_refuses_nothing_to_do(self) -> None:
         with pytest.raises(ValueError, match="n, the number"):
             perturbation_spectrum(Sines(), X, K, [1.0], n=0, seed=0)

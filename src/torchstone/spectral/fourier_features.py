@@ -52,14 +52,19 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", (scale * drawn).to(torch.get_default_dtype()))
 
     def forward(self, v: Float[Tensor, "*b d"]) -> Float[Tensor, "*b 2m"]:
-        """The features of each point; dtype and device as those of ``v``."""
+        """The features of each point; dtype and device as those of ``v``.
+
+        Phases are computed in float32 at least, under autocast, too: half precision would lose whole turns of them.
+        """
         d = self.frequencies.shape[1]
         if not v.is_floating_point():
             raise TypeError(f"v must be a tensor of floating-point coordinates, but its dtype is {v.dtype}.")
         if v.ndim == 0 or v.shape[-1] != d:
             raise ValueError(f"v must have {d} coordinates along its last axis, but its shape is {tuple(v.shape)}.")
-        turns = 2 * math.pi * v @ self.frequencies.to(v).T
-        return torch.cat([turns.cos(), turns.sin()], -1)
+        exact = torch.promote_types(v.dtype, torch.float32)
+        with torch.autocast(v.device.type, enabled=False):
+            turns = 2 * math.pi * v.to(exact) @ self.frequencies.to(v.device, exact).T
+            return torch.cat([turns.cos(), turns.sin()], -1).to(v.dtype)
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

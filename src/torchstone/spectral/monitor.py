@@ -8,7 +8,13 @@ from torch import Tensor
 
 from torchstone.files import read_tensors, write_tensors
 from torchstone.spectral.evaluation import evaluating, one_output
-from torchstone.spectral.signals import Numbers, checked_amplitudes, checked_frequencies, sampling_matrix
+from torchstone.spectral.signals import (
+    Numbers,
+    checked_amplitudes,
+    checked_frequencies,
+    checked_phases,
+    sampling_matrix,
+)
 from torchstone.training import Round
 
 
@@ -45,8 +51,8 @@ class FrequencyMonitor:
 
     Raises:
         ValueError: frequencies that alias or leak, amplitudes that are not positive, an ``x`` that is not (n, d),
-            ``every`` below 1; when called: outputs of another shape, a resume without the records before it, a ``file``
-            of another monitor.
+            ``every`` below 1; when called: several outputs and none chosen, no such player, a resume without the
+            records before it, a ``file`` of another monitor.
 
     Example:
         >>> from torchstone.spectral import SumOfSines
@@ -73,15 +79,16 @@ class FrequencyMonitor:
         *,
         output: int | None = None,
         player: int = 0,
-        file: Path | None = None,
+        file: Path | str | None = None,
     ) -> None:
         if x.ndim != 2:
             raise ValueError(f"x must have one input a row, (n, d), but its shape is {tuple(x.shape)}. Try x[:, None].")
-        if every < 1:
-            raise ValueError(f"every must be 1 or more, but it is {every}.")
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"every must be a whole number of 1 or more, but it is {every}.")
         self.frequencies = checked_frequencies(frequencies, len(x))
         self.amplitudes = checked_amplitudes(amplitudes, len(self.frequencies))
-        self.x, self.every, self.output, self.player, self.file = x, every, output, player, file
+        self.x, self.every, self.output, self.player = x, every, output, player
+        self.file = None if file is None else Path(file)
         waves = sampling_matrix(len(x), self.frequencies, self.amplitudes)
         self._waves = torch.view_as_real(waves).flatten(1).to(x.device)  # (n, 2k): real and imaginary parts by turns
         self._records: list[Tensor] = []
@@ -94,6 +101,8 @@ class FrequencyMonitor:
         self._last = round.step
         if round.step % self.every:
             return
+        if not 0 <= self.player < len(round.players):
+            raise ValueError(f"player must be from 0 to {len(round.players) - 1} in this fit, but it is {self.player}.")
         model = round.players[self.player].model
         with evaluating(model):
             values = one_output(model(self.x), len(self.x), self.output)
@@ -118,14 +127,17 @@ class FrequencyMonitor:
         """The normalised amplitudes :math:`2|F(k_i)|/A_i` of each record."""
         return self.coefficients.abs()
 
-    def missing(self, phases: Float[Tensor, " k"]) -> Float[Tensor, "t k"]:
+    def missing(self, phases: Numbers) -> Float[Tensor, "t k"]:
         r"""The share of each sine that is not learned yet, :math:`|c_i - e^{\mathrm{i}\varphi_i}|`, at each record.
 
         Args:
-            phases: the :math:`\varphi_i` of the target, in radians.
+            phases: the :math:`\varphi_i` of the target, in radians; one number stands for all.
+
+        Raises:
+            ValueError: another number of phases than of frequencies, or one that is not finite.
         """
-        phases = phases.double()
-        return (self.coefficients - torch.polar(torch.ones_like(phases), phases)).abs()
+        angles = checked_phases(phases, len(self.frequencies))
+        return (self.coefficients - torch.polar(torch.ones_like(angles), angles)).abs()
 
     def _begin(self, step: int) -> None:
         """Start anew at ``step``, with the records before it."""

@@ -84,8 +84,9 @@ def perturbation_spectrum(
         The sizes, the amplitudes before, and three means after: amplitude, its part in phase, distance moved.
 
     Raises:
-        ValueError: a size that is negative or not finite, none of them, ``n`` below 1, a model without parameters,
-            outputs or frequencies that :func:`coefficients` refuses.
+        ValueError: a size that is negative or not finite, none of them, ``n`` below 1, a model without parameters or
+            with outputs that are not finite, several outputs and none chosen, frequencies that :func:`coefficients`
+            refuses.
 
     Example:
         >>> from torchstone.spectral import Siren
@@ -108,6 +109,8 @@ def perturbation_spectrum(
     spectrum = _spectrum_of(model, x, frequencies, output)
     with evaluating(model):
         before = spectrum(parameters)
+        if not bool(before.isfinite().all()):
+            raise ValueError("model gives values that are not finite (NaN or Inf): are its weights and x finite?")
         total = torch.zeros(3, len(sizes), len(before), dtype=torch.float64, device=before.device)
         for chunk in _directions(parameters, n, seed):
             for column, size in enumerate(sizes.tolist()):

@@ -56,7 +56,8 @@ class SumOfSines:
     ) -> None:
         self.frequencies = checked_frequencies(frequencies, n, whole=whole)
         self.amplitudes = checked_amplitudes(amplitudes, len(self.frequencies))
-        self.phases = _phases(phases, len(self.frequencies), seed)
+        count = len(self.frequencies)
+        self.phases = _drawn_phases(count, seed) if phases is None else checked_phases(phases, count)
         self.n = n
         self.dtype = dtype or torch.get_default_dtype()
         self.z = self.grid()
@@ -165,9 +166,12 @@ def checked_amplitudes(amplitudes: Numbers, count: int) -> Float[Tensor, " k"]:
     return a
 
 
-def _phases(phases: Numbers | None, count: int, seed: int | None) -> Float[Tensor, " k"]:
-    if phases is not None:
-        return _vector("phases", phases, count)
+def checked_phases(phases: Numbers, count: int) -> Float[Tensor, " k"]:
+    """The phases in float64, one for each of ``count`` frequencies."""
+    return _vector("phases", phases, count)
+
+
+def _drawn_phases(count: int, seed: int | None) -> Float[Tensor, " k"]:
     if seed is None:
         raise ValueError("phases are to be drawn, since none came, but seed is missing. Give either.")
     return 2 * math.pi * torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
