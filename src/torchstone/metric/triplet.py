@@ -58,7 +58,7 @@ def batch_all_triplet(
     pairs = all_pairs(embeddings, labels, reference, reference_labels, normalize=normalize)
     distance = pairs.distances()
     weights, active = active_counts(distance.detach(), pairs.positive, pairs.negative, margin)
-    total = (weights * distance).sum() + margin * active
+    total = (weights * distance).sum() + margin * active.to(distance)
     return reduced(total, active, pairs.triplets, reduction, embeddings)
 
 
