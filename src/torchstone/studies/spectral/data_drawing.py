@@ -8,7 +8,14 @@ from torch import Tensor
 from torchstone.pictures import svg
 from torchstone.studies.spectral.drawing import BLUE, MUTED, panels
 
-LINES = (("#2b5c8a", "-"), ("#e0a030", "--"), ("#c8553d", "-"), ("#1a1a1a", ":"), ("#8a8f98", "-."), ("#5b8c5a", "-"))
+LINES = (
+    ("#2b5c8a", "-"),
+    ("#e0a030", "--"),
+    ("#c8553d", "-."),
+    ("#1a1a1a", ":"),
+    ("#8a8f98", "-"),
+    ("#7a5195", "--"),
+)
 
 
 def signals_on_curves(places: Mapping[str, Mapping[str, Tensor]]) -> str:
@@ -29,10 +36,13 @@ def signals_on_curves(places: Mapping[str, Mapping[str, Tensor]]) -> str:
 def error_curves(
     curves: Mapping[str, Mapping[str, Float[Tensor, " t"]]], steps: int, *, ylabel: str = "mean squared error"
 ) -> str:
-    """One panel a title, in it a line a name, on logarithmic axes upwards."""
+    """One panel a title, in it a line a name (drawn alike in all), on logarithmic axes upwards."""
+    names = dict.fromkeys(name for lines in curves.values() for name in lines)
+    looks = dict(zip(names, LINES, strict=False))
     figure, axes = panels(1, len(curves), width=4.2 * len(curves), height=3.6)
     for ax, (title, lines) in zip(axes, curves.items(), strict=True):
-        for (colour, style), (name, line) in zip(LINES, lines.items(), strict=False):
+        for name, line in lines.items():
+            colour, style = looks[name]
             x = [steps * (i + 1) / len(line) for i in range(len(line))]
             ax.plot(x, line.numpy(), color=colour, linestyle=style, linewidth=1.8, label=name)
         ax.set(title=title, xlabel="training step", yscale="log")
@@ -53,9 +63,12 @@ def noises(noise: Mapping[str, tuple[Tensor, Tensor]]) -> str:
 
 
 def shares(lines: Mapping[str, Float[Tensor, " m"]]) -> str:
-    """The share of each noise that lies in the first eigenvectors, by how many of these."""
+    """The share of each noise that lies in the first eigenvectors, by how many of these.
+
+    Drawn as the noises are in :func:`error_curves`, after a first line without noise.
+    """
     figure, (ax,) = panels(1, 1, width=5.6, height=3.6)
-    for (colour, style), (name, line) in zip(LINES, lines.items(), strict=False):
+    for (colour, style), (name, line) in zip(LINES[1:], lines.items(), strict=False):
         ax.plot(range(1, len(line) + 1), line.numpy(), color=colour, linestyle=style, linewidth=1.8, label=name)
     ax.set(
         xlabel="eigenvectors of the kernel, smoothest first", ylabel="share of the noise", ylim=(0, 1.03), xscale="log"
