@@ -16,6 +16,7 @@ from torchstone.pictures import svg
 from torchstone.spectral import (
     NotPiecewiseLinearError,
     SpectralWarning,
+    TooManyRegionsError,
     decay_exponent,
     measure,
     relu_regions_1d,
@@ -95,6 +96,14 @@ class TestMethods:
         assert spectrum.decay == pytest.approx(-2, abs=0.1)
         assert decay_exponent(nu, spectrum.amplitudes) == pytest.approx(-1, abs=0.1)  # the jump at the box's ends
 
+    def test_a_plane_of_too_many_pieces_is_sampled_unless_exact_insists(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        net, box, nu = mlp(2, 16, 16, 1), ([-3, -3], [3, 3]), [[0.5, 0.5]]
+        monkeypatch.setattr(importlib.import_module("torchstone.spectral.measure"), "MOST_ON_PLANE", 1000)
+        assert measure(net, box, nu).method == "sampled"
+        assert measure(net, box, nu, method="exact").method == "exact"
+        with pytest.raises(TooManyRegionsError, match="a layer of 16 units is to be cut at"):
+            relu_regions_2d(net, box, most=1000)
+
 
 class TestLines:
     def test_through_a_picture_network_of_which_one_output_is_chosen(self) -> None:
@@ -132,7 +141,7 @@ class TestLines:
 
     def test_a_line_of_too_many_pieces_is_sampled_unless_exact_insists(self, monkeypatch: pytest.MonkeyPatch) -> None:
         net, ends = mlp(3, 16, 16, 1), torch.tensor([[[-3.0, -3, -3], [3, 3, 3]]])
-        monkeypatch.setattr(importlib.import_module("torchstone.spectral.measure"), "MOST", 100)
+        monkeypatch.setattr(importlib.import_module("torchstone.spectral.measure"), "MOST_ON_LINE", 100)
         box = (torch.zeros(3), torch.ones(3))
         assert measure(net, box, lines=ends).method == "sampled"
         assert measure(net, box, lines=ends, method="exact").method == "exact"

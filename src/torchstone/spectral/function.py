@@ -1,6 +1,7 @@
 """A network as a scalar function of points, in float64, with the values at which it bends."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,14 +111,26 @@ class Function:
             raise
 
     @torch.no_grad()
-    def bend(self, points: Float[Tensor, "n d"], index: int) -> Float[Tensor, "n u"] | None:
+    def bend(self, points: Float[Tensor, "n d"], index: int, *, most: float = math.inf) -> Float[Tensor, "n u"] | None:
         """What vanishes where the ``index``-th operation that bends does so; ``None`` if there are not so many.
 
         On a set on which all earlier operations are affine, these are affine functions of the point.
+
+        Raises:
+            TooManyRegionsError: n · u is above ``most``.
         """
-        parts = [self._bend(part, index) for part in torch.split(points, ROWS)]
-        found = [part for part in parts if part is not None]
-        return torch.cat(found) if found else None
+        found = []
+        for part in torch.split(points, ROWS):
+            levels = self._bend(part, index)
+            if levels is None:
+                return None
+            if len(points) * levels.shape[1] > most:
+                raise TooManyRegionsError(
+                    f"model has too many linear regions here: a layer of {levels.shape[1]} units is to be cut at "
+                    f"{len(points)} points. Take a smaller box, a shorter line or a smaller network, or sample it."
+                )
+            found.append(levels)
+        return torch.cat(found)
 
     def _bend(self, points: Tensor, index: int) -> Tensor | None:
         with _Watch(index) as watch:

@@ -19,7 +19,7 @@ from torchstone.spectral.function import (
     corners,
     function_of,
 )
-from torchstone.spectral.regions_2d import relu_regions_2d
+from torchstone.spectral.regions_2d import PiecewiseLinear2d, relu_regions_2d
 from torchstone.spectral.relu_1d import PiecewiseLinear1d, along_segment, relu_regions_1d
 from torchstone.spectral.spectrum import Spectrum
 
@@ -27,7 +27,7 @@ Method = Literal["auto", "exact", "sampled"]
 Frequencies = Tensor | Sequence[float] | Sequence[Sequence[float]] | None
 Transform = Callable[[Float[Tensor, "n d"]], Complex[Tensor, " n"]]
 WHOLE = 1e-6  # how near a number of periods must come to a whole one
-MOST = 2**21  # (knots × units) of one layer on a line, some seconds' work: what has more is sampled
+MOST_ON_LINE, MOST_ON_PLANE = 2**21, 2**25  # (corners × units) of one layer: what has more is sampled
 
 
 class SpectralWarning(UserWarning):
@@ -67,9 +67,9 @@ def measure(
             more than 2 inputs.
         output: which entry of the flattened output, where there are several.
         n: points a side of the grid, where it is sampled.
-        method: ``"auto"`` is exact where it can be in some seconds, and samples where the network is not piecewise
-            linear or has too many pieces: more than 200,000 on the plane, or on a line so many that knots times units
-            of some layer exceed 2²¹. ``"exact"`` never samples, however long it takes; ``"sampled"`` always does.
+        method: ``"auto"`` is exact where that takes some seconds, and samples where the network is not piecewise
+            linear or has too many pieces: corners of pieces times units of a layer above 2²¹ on a line, 2²⁵ on the
+            plane. ``"exact"`` never samples, however long it takes; ``"sampled"`` always does.
         seed: of the random lines.
 
     Returns:
@@ -122,9 +122,8 @@ def _over_box(
     """The mean of f e^{-2πiνx} over the box as a function of ν, and the number of linear regions, 0 if sampled."""
     function, area = function_of(model, [len(sides)], output), float(sides.prod())
     if method != "sampled":
-        find = relu_regions_1d if len(sides) == 1 else relu_regions_2d
         try:
-            pieces = find(model, (low, low + sides), output=output)
+            pieces = _pieces(model, (low, low + sides), output, math.inf if method == "exact" else MOST_ON_PLANE)
             return lambda nu: pieces.fourier(_angular(nu.squeeze(1))).cpu() / area, pieces.regions
         except (NotPiecewiseLinearError, TooManyRegionsError):
             if method == "exact":
@@ -132,6 +131,14 @@ def _over_box(
     axes = [start + side * torch.arange(n) / n for start, side in zip(low, sides, strict=True)]
     points = torch.cartesian_prod(*axes).reshape(-1, len(sides))
     return _sampled(function(points.to(function.device)).cpu().view([n] * len(sides)), axes), 0
+
+
+def _pieces(
+    model: Model, box: tuple[Tensor, Tensor], output: int | None, most: float
+) -> PiecewiseLinear1d | PiecewiseLinear2d:
+    if len(box[0]) == 1:
+        return relu_regions_1d(model, box, output=output)
+    return relu_regions_2d(model, box, output=output, most=most)
 
 
 def _along_lines(
@@ -150,7 +157,7 @@ def _over_lines(model: Model, ends: Tensor, output: int | None, n: int, method: 
     function = function_of(model, ends.shape[2:], output)
     segments = ends.flatten(2).to(function.device, torch.float64)
     if method != "sampled":
-        most = math.inf if method == "exact" else MOST
+        most = math.inf if method == "exact" else MOST_ON_LINE
         try:
             lines = [along_segment(function, start, end, most=most) for start, end in segments]
             return [_exactly(line) for line in lines], sum(line.regions for line in lines)

@@ -1,5 +1,6 @@
 """ReLU networks on the plane: their linear regions as polygons, and their exact Fourier transform."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -90,7 +91,7 @@ class PiecewiseLinear2d:
         return edges.only(sides[0] | sides[1])
 
 
-def relu_regions_2d(model: Model, box: Box, *, output: int | None = None) -> PiecewiseLinear2d:
+def relu_regions_2d(model: Model, box: Box, *, output: int | None = None, most: float = math.inf) -> PiecewiseLinear2d:
     """A ReLU network of two inputs on a box, as the exact polygons on which it is affine.
 
     Each unit's pre-activation is affine on the regions of the layers before it, so it cuts each of them along a
@@ -101,13 +102,15 @@ def relu_regions_2d(model: Model, box: Box, *, output: int | None = None) -> Pie
         model: from (n, 2) to (n, 1), or to (n, c) with ``output``; made as :func:`relu_regions_1d` asks.
         box: (lower left corner, upper right corner), such as ([0, 0], [1, 1]).
         output: which output, where there are several.
+        most: the work that is worth it: (corners of all polygons) · (units of a layer) that are looked at together;
+            2²⁵ take about half a minute and 2 GB.
 
     Returns:
         The polygons with W and b of each.
 
     Raises:
         NotPiecewiseLinearError: the network is not affine on a polygon that was found (tanh, max pooling, ...).
-        TooManyRegionsError: more than 200,000 regions.
+        TooManyRegionsError: more than 200,000 regions, or more work than ``most``.
         ValueError: a bad box; more than one output and none chosen; values that are not finite.
 
     >>> net = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.ReLU()).requires_grad_(False)
@@ -125,7 +128,7 @@ def relu_regions_2d(model: Model, box: Box, *, output: int | None = None) -> Pie
     function = function_of(model, [2], output)
     low, high = low.to(function.device), high.to(function.device)
     vertices, index = _rectangle(low, high), 0
-    while (cut := _cut(function, vertices, index)) is not None:
+    while (cut := _cut(function, vertices, index, most)) is not None:
         vertices, index = cut, index + 1
     centres = _centres(vertices)
     weights = function.gradients(centres)
@@ -139,9 +142,11 @@ def _rectangle(low: Tensor, high: Tensor) -> Float[Tensor, "1 4 2"]:
     return torch.stack([left, bottom, right, bottom, right, top, left, top]).view(1, 4, 2)
 
 
-def _cut(function: Function, vertices: Float[Tensor, "p v 2"], index: int) -> Float[Tensor, "q w 2"] | None:
+def _cut(
+    function: Function, vertices: Float[Tensor, "p v 2"], index: int, most: float
+) -> Float[Tensor, "q w 2"] | None:
     """Cut the polygons wherever the ``index``-th operation bends; ``None`` if there is no such operation."""
-    levels = function.bend(vertices.flatten(0, 1), index)
+    levels = function.bend(vertices.flatten(0, 1), index, most=most)
     if levels is None:
         return None
     levels = levels.view(*vertices.shape[:2], -1)

@@ -15,7 +15,6 @@ from torchstone.spectral.function import (
     Function,
     Model,
     NotPiecewiseLinearError,
-    TooManyRegionsError,
     check_frequencies,
     corners,
     function_of,
@@ -199,11 +198,9 @@ def _crossings(
     """Where on the line the ``index``-th operation bends."""
     found = []
     for part in _overlapping(knots):
-        levels = function.bend(origin + part[:, None] * direction, index)
+        levels = function.bend(origin + part[:, None] * direction, index, most=most * len(part) / len(knots))
         if levels is None:
             return None
-        if len(knots) * levels.shape[1] > most:
-            raise TooManyRegionsError(f"model has more than {len(knots)} linear pieces on a line, too many to find.")
         levels = torch.where(levels.abs() <= ZERO * levels.abs().max(), 0, levels)
         piece, unit = (levels[1:] * levels[:-1] < 0).nonzero(as_tuple=True)
         left, right = levels[piece, unit], levels[piece + 1, unit]
