@@ -41,7 +41,9 @@ def test_the_claim_in_contributing_runs_and_holds(tmp_path: Path, monkeypatch: p
     assert run.verdict.status is Status.CONFIRMED
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/similarity.md", "docs/trajectories.md", "docs/gradient-centralization.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/similarity.md", "docs/trajectories.md", "docs/gradient-centralization.md"]
+)
 def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():  # an example may draw as a reader would

@@ -89,6 +89,27 @@ def test_learning_rates_stand_in_the_picture(beale: Race) -> None:
     assert "Learning rates: given." in " ".join(words)
 
 
+def test_names_with_dollars_are_words(tmp_path: Path) -> None:
+    mine = Surface(
+        "mine", lambda point: point.sin().sum(-1), (0.5, 0.2), ((-3, 3), (-3, 3)), title="5$^{", formula="$x$"
+    )
+    result = race(mine, {"a$b$": "sgd"}, steps=3, tune=0.1)
+    board = Board(result)
+    board.show(3)
+    named = [text for text in (*board.figure.texts, board.rules[0].label) if "$" in text.get_text()]
+    assert len(named) == 4
+    assert not any(text.get_parse_math() for text in named)
+    assert animate(result, tmp_path / "mine.svg").stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_flat_surface_is_drawn(tmp_path: Path) -> None:
+    flat = Surface("flat", lambda point: 0 * point.sum(-1) + 7, start=(0.0, 0.0), box=((-1, 1), (-1, 1)))
+    result = race(flat, ["sgd"], steps=2, tune=0.1)
+    for suffix in (".svg", ".html"):
+        assert animate(result, tmp_path / f"flat{suffix}").stat().st_size > 1000
+
+
 def test_what_diverged_is_said_and_marked(wild: Race) -> None:
     board = Board(wild)
     board.show(30)

@@ -79,9 +79,12 @@ class Board:
         self._plain(self.map)
 
     def _draw_graph(self) -> None:
+        from matplotlib.ticker import NullFormatter
+
         curves = self.curves
         self.graph.set(xlim=(0, self.last), ylim=(curves.low, curves.high), xlabel="step")
         self.graph.set_yscale("log" if curves.logarithmic else "linear")
+        self.graph.yaxis.set_minor_formatter(NullFormatter())
         self.graph.set_title(curves.label, loc="left", size=10, color=self.colours.quiet)
         self.graph.grid(color=self.colours.contour, linewidth=0.4, alpha=0.6)
         self.graph.set_axisbelow(True)
@@ -98,8 +101,16 @@ class Board:
 
     def _draw_words(self) -> None:
         race, colours, write = self.race, self.colours, self.figure.text
-        write(0.06, 0.925, race.surface.title or race.surface.name, size=15, weight="bold", color=colours.ink)
-        write(0.06, 0.88, race.surface.formula, size=9.5, color=colours.quiet)
+        write(
+            0.06,
+            0.925,
+            race.surface.title or race.surface.name,
+            size=15,
+            weight="bold",
+            color=colours.ink,
+            parse_math=False,
+        )
+        write(0.06, 0.88, race.surface.formula, size=9.5, color=colours.quiet, parse_math=False)
         known = "★ minimum     " if len(race.surface.minima) == 1 else "★ minima     "
         signs = (known if race.surface.minima else "") + "○ start"
         write(0.56, 0.088, signs, size=8.5, ha="right", color=colours.quiet)
@@ -134,7 +145,8 @@ class _Rule:
         (self.path,) = on.plot([], [], zorder=3.1, **style)
         (self.head,) = on.plot([], [], zorder=4.0, clip_on=False, **mark)
         plate = {"boxstyle": "round,pad=0.12", "facecolor": board.colours.paper, "edgecolor": "none", "alpha": 0.72}
-        self.label = on.text(0, 0, "", size=8.5, color=colour, weight="bold", zorder=4.1, va="bottom", bbox=plate)
+        words: dict[str, Any] = {"size": 8.5, "color": colour, "weight": "bold", "parse_math": False}
+        self.label = on.text(0, 0, "", zorder=4.1, va="bottom", bbox=plate, **words)
         (self.curve,) = board.graph.plot([], [], zorder=3.1, **style)
         (self.tip,) = board.graph.plot([], [], zorder=4.0, clip_on=False, **mark)
         self.colour = colour
@@ -173,7 +185,8 @@ class _Rule:
         point = Line2D([left + 0.02], [base + 0.012], **mark, **at)
         board.figure.add_artist(line)
         board.figure.add_artist(point)
-        board.figure.text(left + 0.052, base, race.rules[self.row], size=size, color=board.colours.ink)
+        name = race.rules[self.row]
+        board.figure.text(left + 0.052, base, name, size=size, color=board.colours.ink, parse_math=False)
         rate = f"lr {race.rates[self.row]:.2g}"
         board.figure.text(0.98, base, rate, size=size * 0.9, color=board.colours.quiet, ha="right")
 

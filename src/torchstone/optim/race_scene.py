@@ -45,6 +45,8 @@ def map_of(surface: Surface, size: int = 160) -> Map:
     z = np.ma.filled(np.ma.masked_invalid(z), np.nanmax(z[np.isfinite(z)]))
     base = float(z.min()) if surface.lowest is None else min(surface.lowest, float(z.min()))
     gap = z - base
+    if not gap.any():
+        return Map(x, y, z, base + np.arange(1.0, LEVELS), logarithmic=False)  # flat: all levels lie above it
     logarithmic = bool(gap.max() > STEEP * np.median(gap))
     if logarithmic:
         levels = base + np.geomspace(max(np.quantile(gap, 0.004), 1e-6 * gap.max()), gap.max(), LEVELS + 1)[:-1]
