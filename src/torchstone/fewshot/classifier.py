@@ -22,6 +22,7 @@ class BaseClassifier(nn.Module):
         classes: the names (or numbers) of the base classes, in the order of the logits.
         seed: of the head's initial weights.
 
+    >>> import torch
     >>> BaseClassifier(nn.Flatten(), 4, classes=["cat", "dog", "owl"], seed=0)(torch.zeros(2, 1, 2, 2)).shape
     torch.Size([2, 3])
     """

@@ -135,6 +135,6 @@ class Episodes:
             label, size = small[0]
             raise ValueError(
                 f"Class {label} has {size} examples, but an episode needs {self.shots} shots + {self.queries} queries "
-                f"= {needed} of each class ({len(small)} of {len(self._rows)} classes are too small). Take fewer queries "
-                "or shots, or leave these classes out."
+                f"= {needed} of each class ({len(small)} of {len(self._rows)} classes are too small). Take fewer "
+                "queries or shots, or leave these classes out."
             )
