@@ -60,7 +60,8 @@ def naive_margin(
 
 def assert_same_with_gradients(ours: Tensor, theirs: Tensor, *inputs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    for own, other in zip(torch.autograd.grad(ours, inputs), torch.autograd.grad(theirs, inputs), strict=True):
+    gradients = (torch.autograd.grad(value, inputs, retain_graph=True) for value in (ours, theirs))
+    for own, other in zip(*gradients, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-10, atol=1e-12)
 
 
