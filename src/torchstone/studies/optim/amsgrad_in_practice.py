@@ -18,14 +18,15 @@ from torchstone.studies.optim.tuned_training import (
     Table,
     edges,
     metric,
+    spread,
     table_of,
     tuned_outcome,
     tuned_trials,
 )
 
 ADAM, AMSGRAD, PUBLISHED, ADAMNC = "adam", "amsgrad", "published_amsgrad", "adamnc"
-LOWER, NO_LOWER = 2.0, 1.0  # percent of the loss
-HOPED, PILOT_SD = 4.0, 1.0  # percent of the loss
+LOWER, NO_LOWER = 3.0, 2.0  # percent of the loss
+HOPED, PILOT_SD = 6.0, 2.0  # percent of the loss
 LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 
 
@@ -33,7 +34,7 @@ LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 class Adam:
     """Adam; its step size and β₂ are tuned, β₁ is 0.9."""
 
-    lr: float = log(5e-4, 0.5)
+    lr: float = log(1.5e-3, 1.5)
     beta2: float = categorical(0.99, 0.999)
     rule: str = "adam"
     semantics: Literal["torch", "paper"] = "torch"
@@ -61,7 +62,7 @@ class PublishedAMSGrad(AMSGrad):
 class AdamNC:
     """AdamNC, whose β₂ is 1 - 1/t: its step size alone is tuned."""
 
-    lr: float = log(5e-4, 0.5)
+    lr: float = log(1.5e-3, 1.5)
 
     def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """The rule with these settings."""
@@ -89,7 +90,7 @@ class AmsgradInPractice(Study):
 
     claim = Claim(
         name="amsgrad-in-practice",
-        sentence="On pictures, AMSGrad ends with a training loss and a test loss that are at least 2 % lower than "
+        sentence="On pictures, AMSGrad ends with a training loss and a test loss that are at least 3 % lower than "
         "Adam's when both are tuned with the same budget.",
         paper=Paper(
             "Reddi, Kale, Kumar",
@@ -108,18 +109,18 @@ class AmsgradInPractice(Study):
             "characters apart, each turned, sheared and moved in many ways and with noise, and, where it is on this "
             "machine, Fashion-MNIST; 20,000 pictures of 14×14 pixels each.",
             "Each rule gets the same search: for each network, data set and seed, 16 settings of its step size (from "
-            "0.0005 to 0.5) and of β₂ (0.99 or 0.999), spread evenly, each for all of the 600 steps. The setting with "
+            "0.0015 to 1.5) and of β₂ (0.99 or 0.999), spread evenly, each for all of the 400 steps. The setting with "
             "the lowest validation loss wins, and the test split is opened once, for it. AMSGrad is taken as libraries "
             "have it, with Adam's correction for the first steps; AMSGrad as published and AdamNC are shown beside it.",
             "For each seed we take the logarithm of Adam's loss over AMSGrad's, and average it over networks and data "
             "sets: the percent by which AMSGrad's loss is lower. Confirmed if the 95 % t interval over seeds lies "
-            "above 2 % both for the training loss (over all training pictures, at the end) and for the test loss. "
-            "Within ±1 % counts as no difference: this is about what a rule loses when its step size misses the best "
-            "one by a quarter. A search in which every setting diverged counts as the worst loss of its task. Both "
+            "above 3 % both for the training loss (over all training pictures, at the end) and for the test loss. "
+            "Within ±2 % counts as no difference: in the pilots, other random numbers alone moved the loss of a tuned "
+            "network by as much. A search in which every setting diverged counts as the worst loss of its task. Both "
             "numbers were set before the judged seeds were run.",
         ],
         differs=[
-            "Printed characters and Fashion-MNIST on 14×14 pixels instead of MNIST; 600 steps, about four passes.",
+            "Printed characters and Fashion-MNIST on 14×14 pixels instead of MNIST; 400 steps, two and a half passes.",
             "The paper's third network, on CIFAR-10, is left out.",
             "The step size is searched on a Sobol sequence instead of a grid; the paper does not say which loss "
             "its grid search looks at, we look at that of a validation split.",
@@ -133,7 +134,7 @@ class AmsgradInPractice(Study):
         "smoke": Size(tasks("glyph views", 5, 14, 128), Budget(settings=2, steps=3, seeds=1)),
         "laptop": Size(
             (*tasks("glyph views", 50, 14, 20_000), *tasks("fashion_mnist", 10, 14, 20_000)),
-            Budget(settings=16, steps=600, seeds=5),
+            Budget(settings=16, steps=400, seeds=8),
         ),
         "paper": Size(tasks("mnist", 10, 28, 58_000), Budget(settings=32, steps=10_000, seeds=10)),
     }
@@ -147,7 +148,7 @@ class AmsgradInPractice(Study):
         return tuned_outcome(ARMS[trial.arm], trial, context)
 
     def judge(self, records: Sequence[Record]) -> Verdict:
-        """Both losses at least 2 % lower, over the mean of all tasks."""
+        """Both losses at least 3 % lower, over the mean of all tasks."""
         table = table_of(records, tuple(ARMS))
         primary = {name: mean_interval(percent_lower(table, AMSGRAD, name).mean(0)) for name in LOSSES}
         checks = [
@@ -162,9 +163,10 @@ class AmsgradInPractice(Study):
                     _report(f"{_name(arm)}: {words} lower, %, {t}", row) for t, row in zip(table, rows, strict=True)
                 ]
         checks += edges(table)
+        by_task = spread(dict(zip(table, percent_lower(table, AMSGRAD, "test_loss").mean(1), strict=True)), "+.1f")
         sentence = (
             f"With equal tuning, AMSGrad's training loss is {_signed(primary['train_loss'].value)} and its test loss "
-            f"{_signed(primary['test_loss'].value)} than Adam's."
+            f"{_signed(primary['test_loss'].value)} than Adam's; the test loss is lower by, in %, {by_task}."
         )
         return Verdict.of(*checks, sentence=sentence)
 
