@@ -137,7 +137,9 @@ def test_functions_that_are_no_surfaces(f: Any, words: str) -> None:
         ({"start": (math.nan, 0.0)}, "start"),
         ({"start": (0.0, 0.0, 0.0)}, "start"),
         ({"minima": ((0.0, 5.0),)}, "a minimum"),
+        ({"minima": ((0.9, 0.9),)}, "must be where f is lowest"),
         ({"box": ((1.0, -1.0), (-1.0, 1.0))}, "low < high"),
+        ({"box": ((-1.0, 1.0),) * 3}, "box must be"),
         ({"box": ((-math.inf, 1.0), (-1.0, 1.0))}, "low < high"),
     ],
 )

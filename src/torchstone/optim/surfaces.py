@@ -31,8 +31,8 @@ class Surface:
             of one mini-batch, say. One draw serves all points.
 
     Raises:
-        ValueError: start, box or minima are no finite numbers, start or a minimum lies outside the box, or f does not
-            give every point its own finite, differentiable value.
+        ValueError: start, box or minima are no finite numbers, start or a minimum lies outside the box, f does not
+            give every point its own finite, differentiable value, or it is lower at the start than at the minima.
 
     Example:
         >>> bowl = Surface("bowl", lambda point: point.square().sum(-1), start=(1, 1), box=((-2, 2), (-2, 2)))
@@ -74,6 +74,8 @@ class Surface:
         return inside.all(-1)
 
     def _check_places(self) -> None:
+        if len(self.box) != 2:
+            raise ValueError(f"box must be ((x low, x high), (y low, y high)), but is {self.box}.")
         for low, high in self.box:
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise ValueError(f"box must be ((x low, x high), (y low, y high)) with low < high, but is {self.box}.")
@@ -99,6 +101,12 @@ class Surface:
         if not bool(values[0].isfinite()):
             raise ValueError(
                 f"f of the surface '{self.name}' is {values[0].detach().item()} at its start {self.start}."
+            )
+        lowest = self.lowest
+        if lowest is not None and not lowest <= float(values[0].detach()) + 1e-9:
+            raise ValueError(
+                f"minima of the surface '{self.name}' must be where f is lowest, but there it is {lowest}, and at its "
+                f"start {values[0].detach().item()}."
             )
 
 
