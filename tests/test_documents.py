@@ -49,3 +49,10 @@ def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.Mon
     with torch.random.fork_rng():  # an example may draw as a reader would
         for number, block in enumerate(python_blocks(document)):
             module_of(block, tmp_path / f"example{number}.py")
+
+
+@pytest.mark.parametrize("document", ["docs/spectral.md"])
+def test_the_examples_run_one_after_the_other(document: str, tmp_path: Path) -> None:
+    """Each goes on with what those before it have defined."""
+    with torch.random.fork_rng():
+        module_of("\n".join(python_blocks(document)), tmp_path / "examples.py")
