@@ -146,7 +146,9 @@ def _fit_svm(support: Tensor, labels: Tensor, ways: int, c: float) -> Scorer:
     from sklearn.svm import SVC
 
     def machine(rows: Tensor) -> Any:
-        return make_pipeline(StandardScaler(), SVC(kernel="linear", C=c)).fit(rows.numpy(), labels.cpu().numpy())
+        return make_pipeline(StandardScaler(), SVC(kernel="linear", C=c, random_state=0)).fit(
+            rows.numpy(), labels.cpu().numpy()
+        )
 
     return partial(_votes, [machine(rows) for rows in support.double().cpu()])
 
