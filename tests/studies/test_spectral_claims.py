@@ -127,6 +127,10 @@ class TestLowFrequenciesAreRobust:
         verdict = self.verdict([math.log(2)] * 6)
         (delta,) = (check.estimate.value for check in verdict.checks if check.name.startswith("δ"))
         assert delta == pytest.approx(1)
+        assert verdict.sentence.startswith("Where 50% is left")
+
+    def test_says_so_where_no_perturbation_is_large_enough_for_that(self) -> None:
+        assert self.verdict([0.05] * 6).sentence.startswith("Where 82% is left")
 
 
 class TestFourierFeaturesRemoveTheBias:
