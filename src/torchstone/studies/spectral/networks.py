@@ -1,5 +1,6 @@
 """The networks of the claims about frequencies, and how they are trained: on the whole signal, by Adam."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from torchstone import spectral
 from torchstone.lab import Context, Paper
 from torchstone.training import History, Player, Round, fit
 
@@ -60,8 +62,6 @@ def monitor_file(context: Context, steps: int, name: str) -> Path | None:
     return context.scratch / f"{name}.safetensors" if steps >= LONG else None
 
 
-@torch.no_grad()
 def spectral_norms(model: nn.Module) -> float:
     """The product of the largest singular values of all linear layers: a bound on the slope of a ReLU network."""
-    norms = [torch.linalg.matrix_norm(layer.weight, 2) for layer in model.modules() if isinstance(layer, nn.Linear)]
-    return float(torch.stack(norms).double().prod())
+    return math.prod(spectral.spectral_norms(model).values())
