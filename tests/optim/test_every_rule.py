@@ -1,5 +1,6 @@
 """What every row of the catalogue is held to, in every semantics."""
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,55 @@ def test_gradients_may_be_laid_out_otherwise(name: str, impl: str):
         other.grad = g.t().contiguous().t()
         optimizer.step()
     assert_close([other.detach()], [expected], 1e-6)
+
+
+@every_rule
+def test_a_copied_optimizer_is_as_careful(name: str):
+    start = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    g = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+    plain = start.clone().requires_grad_()
+    (expected,) = descend(create(name, [plain]), [plain], [[g]])
+    copied = copy.deepcopy(create(name, [start.clone().requires_grad_()]))
+    (other,) = copied.param_groups[0]["params"]
+    other.grad = g.t().contiguous().t()
+    copied.step()
+    assert_close([other.detach()], [expected], 1e-6)
+
+
+def added_late(name: str, late: Tensor, gradient: Tensor) -> None:
+    """Two steps of a parameter in a group that is added to one of ordinary parameters."""
+    early = torch.ones(2, requires_grad=True)
+    optimizer = create(name, [early])
+    optimizer.add_param_group({"params": [late]})
+    descend(optimizer, [early, late], [[torch.ones(2), gradient]] * 2)
+
+
+@every_rule
+def test_a_group_that_is_added_may_have_gaps_in_memory(name: str):
+    """Torch's fused kernels would write into them, and beyond."""
+    wide = torch.zeros(3, 2)
+    added_late(name, wide[:, 0].requires_grad_(), torch.ones(3))
+    assert (wide[:, 0] < 0).all()
+    assert not wide[:, 1].any()
+
+
+@every_rule
+def test_a_group_that_is_added_may_be_complex(name: str):
+    late = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
+    added_late(name, late, torch.ones(3, dtype=torch.complex64))
+    assert (late.real < 0).all()
+
+
+def test_a_state_in_which_some_momentum_has_not_begun_can_be_loaded():
+    a, b = parameters()[:2]
+    optimizer = create("momentum", [a, b])
+    descend(optimizer, [a], [[torch.ones_like(a)]])
+    before = copy.deepcopy(optimizer.state_dict())
+    descend(optimizer, [a, b], [[torch.ones_like(a), torch.ones_like(b)]])
+    optimizer.load_state_dict(before)
+    start = b.detach().clone()
+    descend(optimizer, [a, b], [[torch.ones_like(a), torch.ones_like(b)]])
+    assert_close([start - b.detach()], [torch.full_like(start, 1e-3)])
 
 
 @every_rule

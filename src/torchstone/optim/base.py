@@ -57,8 +57,9 @@ class ElementwiseOptimizer(Optimizer, ABC):
         """Add parameters with hyperparameters of their own.
 
         Raises:
-            ValueError: a hyperparameter is out of range.
+            ValueError: a hyperparameter is out of range, or there is no such ``impl``.
         """
+        check_impl(param_group.get("impl", self.defaults["impl"]))
         check_hyper(self.defaults | param_group)
         super().add_param_group(param_group)
 

@@ -6,7 +6,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch
 from torch.optim import Optimizer
 
 from torchstone.optim.adadelta import Adadelta
@@ -15,7 +14,7 @@ from torchstone.optim.adamnc import AdamNC
 from torchstone.optim.amsgrad import AMSGrad
 from torchstone.optim.epsilon_hat import EpsilonHatAdam
 from torchstone.optim.nadam import Nadam
-from torchstone.optim.native import native
+from torchstone.optim.native import SGD, Adagrad, Adam, native
 from torchstone.optim.rmsprop import RMSProp
 from torchstone.optim.rmsprop_momentum import RMSPropMomentum
 from torchstone.optim.velocity import Velocity
@@ -78,9 +77,6 @@ class Rule:
 
 
 COMMON = {"weight_decay": 0.0, "maximize": False}
-SGD = partial(native, torch.optim.SGD)
-ADAGRAD = partial(native, torch.optim.Adagrad)
-ADAM = partial(native, torch.optim.Adam)
 MOMENTS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, **COMMON}
 MEAN_SQUARE = "(1 − ρ) Σ ρ^(t−i) gᵢ²"
 FIRST_MOMENT = "mₜ = (1 − β₁) Σ β₁^(t−i) gᵢ"
@@ -89,8 +85,8 @@ SECOND_MOMENT = "vₜ = (1 − β₂) Σ β₂^(t−i) gᵢ²"
 
 def descent() -> list[Rule]:
     """Rules that divide by nothing."""
-    plain = Variant(SGD, {"lr": 1e-3, **COMMON})
-    heavy = Variant(SGD, {"lr": 1e-3, "momentum": 0.9, **COMMON}, note="step size outside the buffer")
+    plain = Variant(partial(native, SGD), {"lr": 1e-3, **COMMON})
+    heavy = Variant(partial(native, SGD), {"lr": 1e-3, "momentum": 0.9, **COMMON}, note="step size outside the buffer")
     ahead = heavy.but("step size outside the buffer", fixed={"nesterov": True})
     inside = Variant(Velocity, heavy.defaults, note="step size inside the buffer")
     inside_ahead = inside.but("step size inside the buffer, at the look-ahead point", fixed={"nesterov": True})
@@ -120,7 +116,7 @@ def descent() -> list[Rule]:
 def scaled() -> list[Rule]:
     """Rules that divide the gradient by its own size."""
     sums = {"lr": 1e-2, "eps": 1e-10, "initial_accumulator_value": 0.0, "lr_decay": 0.0, **COMMON}
-    adagrad = Variant(ADAGRAD, sums, note="ε outside the root, sum from 0")
+    adagrad = Variant(partial(native, Adagrad), sums, note="ε outside the root, sum from 0")
     rooted = Variant(
         AdagradInRoot,
         {"lr": 1e-3, "eps": 1e-7, "initial_accumulator_value": 0.1, **COMMON},
@@ -187,7 +183,7 @@ def scaled() -> list[Rule]:
 
 def moments() -> list[Rule]:
     """Rules that average both the gradient and its square."""
-    adam = Variant(ADAM, MOMENTS, note="ε after the correction")
+    adam = Variant(partial(native, Adam), MOMENTS, note="ε after the correction")
     epsilon_hat = Variant(EpsilonHatAdam, {**MOMENTS, "eps": 1e-7}, note="ε before the correction")
     nadam = Variant(Nadam, {**MOMENTS, "lr": 2e-3, "momentum_decay": 4e-3}, note="μₜ = β₁(1 − 0.96^(0.004t)/2)")
     constant = Variant(Nadam, MOMENTS, {"schedule": "constant"}, "μₜ = β₁")

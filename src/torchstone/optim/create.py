@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from torchstone.optim.base import Impl, check_impl
@@ -45,8 +46,10 @@ def create(
 
     Raises:
         ValueError: no such rule, semantics or ``impl``, a rule that the library lacks, a hyperparameter that is out of
-            range, or ``impl="fused"`` for a rule without a fused kernel.
-        TypeError: a hyperparameter that the rule does not have, or that is no number; integer parameters.
+            range, a group without parameters, or ``impl="fused"`` for a rule without a fused kernel or parameters with
+            gaps in memory.
+        TypeError: a hyperparameter that the rule does not have, or that is no number; a module or a tensor in place of
+            a list of parameters; integer parameters.
 
     >>> import torch
     >>> x = torch.tensor([3.0], requires_grad=True)
@@ -63,9 +66,8 @@ def create(
     variant = variant_of(rule_of(name), semantics)
     refuse_unknown(name, semantics, variant, hyper)
     check_hyper(hyper)
-    optimizer = variant.build(params, impl=impl, **{**variant.defaults, **hyper, **variant.fixed})
+    optimizer = variant.build(checked(params), impl=impl, **{**variant.defaults, **hyper, **variant.fixed})
     for group in optimizer.param_groups:
-        check_hyper(group)
         refuse_integers(group)
     if feasible is not None:
         project(optimizer, feasible)
@@ -98,6 +100,20 @@ def refuse_unknown(name: str, semantics: str, variant: Variant, hyper: dict[str,
             f"{name} has no {' and no '.join(unknown)} in {semantics} semantics. "
             f"Its hyperparameters are {', '.join(variant.defaults)}."
         )
+
+
+def checked(params: Any) -> list[Any]:
+    """Parameters or groups of them, as a list."""
+    if isinstance(params, (Tensor, str)) or not isinstance(params, Iterable):
+        raise TypeError(
+            "params must be parameters, named parameters or groups, such as model.parameters(), "
+            f"but it is a {type(params).__name__}."
+        )
+    items = list(params)
+    for item in items:
+        if isinstance(item, dict) and "params" not in item:
+            raise ValueError(f"A parameter group must have 'params', but this one has only {', '.join(item)}.")
+    return items
 
 
 def refuse_integers(group: dict[str, Any]) -> None:

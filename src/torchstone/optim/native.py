@@ -1,108 +1,111 @@
-"""Torch's own optimizers, configured for speed."""
+"""Torch's own optimizers, fused on the processor where their parameters allow it, and safe there.
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+Torch leaves its fused kernels off on the processor. They walk through a gradient's memory in the parameter's order, so
+that one that is laid out otherwise (transposed, say) gives wrong numbers without a word; and momentum's fails unless
+all or none of the parameters have a buffer. The classes here see to both.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from torchstone.optim.base import Impl
+from torchstone.optim.base import Group, Impl
+from torchstone.optim.hyper import check_hyper
 
 EXACT = (torch.float32, torch.float64)
 
+if TYPE_CHECKING:
+    Base = Optimizer
+else:
+    Base = object
 
-def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper: Any) -> Optimizer:
-    """An optimizer of torch, fused on the processor where its parameters allow it (torch leaves that off).
 
-    Args:
-        kind: the class, one that has ``foreach`` and ``fused``.
-        params: parameters, or groups of them.
-        impl: which of torch's implementations; ``"auto"`` leaves the choice to torch elsewhere than on the processor.
-        hyper: what else the class takes. An eps of 0 is replaced by the least normal number, which changes no other
-            step than 0/0, to 0.
+class Native(Base):
+    """What is added to an optimizer of torch that has ``foreach`` and ``fused``: where both are None, it chooses."""
 
-    Returns:
-        The optimizer. Where it is fused, a hook makes its gradients :class:`Ready`.
-    """
-    params = [with_list(item) for item in params]
-    switches = switches_of(impl, list(tensors_of(params)))
-    optimizer = kind(params, **hyper, **switches)  # type: ignore[arg-type]
-    for group in optimizer.param_groups:
+    def add_param_group(self, param_group: Group) -> None:
+        """Add parameters with hyperparameters of their own.
+
+        An eps of 0 is replaced by the least normal number, which changes no other step than 0/0, to 0.
+
+        Raises:
+            ValueError: a hyperparameter is out of range, or ``fused`` is True for parameters with gaps in memory.
+        """
+        check_hyper(self.defaults | param_group)
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if group["fused"] is None and group["foreach"] is None and all(map(fits_kernel, group["params"])):
+            group["fused"] = True
+        if group["fused"] and not all(map(is_dense, group["params"])):
+            self.param_groups.pop()
+            raise ValueError("impl='fused' needs parameters without gaps in memory. Give impl='auto'.")
         if group.get("eps") == 0:
             group["eps"] = max(torch.finfo(tensor.dtype).tiny for tensor in group["params"])
-    if switches.get("fused"):
-        optimizer.register_step_pre_hook(Ready(buffers=bool(hyper.get("momentum"))))
-    return optimizer
+
+    def _init_group(self, group: Group, params: list[Tensor], grads: list[Tensor], *states: list[Any]) -> Any:
+        """Collect what torch's step is about to move, each gradient laid out as its parameter."""
+        found = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
+        if group["fused"]:
+            lay_out(grads, params)
+        return found
 
 
-def with_list(item: Any) -> Any:
-    """A group whose parameters can be gone through twice; anything else as it is."""
-    if not isinstance(item, dict) or isinstance(item["params"], Tensor):
-        return item
-    return {**item, "params": list(item["params"])}
+class SGD(Native, torch.optim.SGD):
+    """Torch's, whose momentum may begin late."""
+
+    def _init_group(self, group: Group, params: list[Tensor], grads: list[Tensor], *states: list[Any]) -> Any:
+        """In one pass where torch's makes several: beside its plain step even that is seen."""
+        pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+        if not group["fused"] or any(g.is_sparse for _, g in pairs):
+            return super()._init_group(group, params, grads, *states)
+        params[:], grads[:] = [p for p, _ in pairs], [g for _, g in pairs]
+        lay_out(grads, params)
+        if group["momentum"]:
+            states[0][:] = [self._buffer(p) for p in params]
+        return False
+
+    def _buffer(self, parameter: Tensor) -> Tensor:
+        """The momentum, 0 before the first gradient, which is what torch's first step amounts to."""
+        buffer: Tensor | None = self.state[parameter].get("momentum_buffer")
+        return torch.zeros_like(parameter) if buffer is None else buffer
 
 
-def tensors_of(params: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among parameters, named parameters and groups of either."""
-    for item in params:
-        if isinstance(item, dict):
-            yield from tensors_of([item["params"]] if isinstance(item["params"], Tensor) else item["params"])
-        else:
-            yield item[1] if isinstance(item, tuple) else item
+class Adagrad(Native, torch.optim.Adagrad):
+    """Torch's."""
 
 
-def switches_of(impl: Impl, tensors: list[Tensor]) -> dict[str, bool]:
-    """Torch's words for an implementation."""
-    if impl == "auto":
-        return {"fused": True} if all(fits_kernel(tensor) for tensor in tensors) else {}
-    return {"foreach": impl == "foreach", "fused": impl == "fused"}
+class Adam(Native, torch.optim.Adam):
+    """Torch's."""
+
+
+def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper: Any) -> Optimizer:
+    """One of the classes above, with ``impl`` in torch's words."""
+    switches = {} if impl == "auto" else {"foreach": impl == "foreach", "fused": impl == "fused"}
+    return kind(params, **hyper, **switches)  # type: ignore[arg-type]
 
 
 def fits_kernel(tensor: Tensor) -> bool:
     """Whether the processor's fused kernels are right for a parameter: real, and without gaps in its memory."""
-    dense = torch.empty_like(tensor, device="meta").stride() == tensor.stride()
-    return tensor.device.type == "cpu" and tensor.dtype in EXACT and dense
+    return tensor.device.type == "cpu" and tensor.dtype in EXACT and is_dense(tensor)
 
 
-class Ready:
-    """What a fused optimizer of torch needs before each step, and torch does not see to.
-
-    Its kernels walk through a gradient's memory in the parameter's order, so other layouts are copied; and momentum
-    fails unless all or none of the parameters have a buffer, so those that get their first gradient late begin at 0,
-    which is what the others began at.
-    """
-
-    def __init__(self, *, buffers: bool) -> None:
-        self.buffers = buffers
-        self.moved: list[Any] = []
-
-    def __call__(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """Before a step; cheap where all is as it was and contiguous."""
-        moved: list[Any] = []
-        for group in optimizer.param_groups:
-            params = group["params"]
-            gradients = [gradient for parameter in params if (gradient := parameter.grad) is not None]
-            all_moved = len(gradients) == len(params)
-            moved.append(len(params) if all_moved else [parameter.grad is not None for parameter in params])
-            if not (all(map(Tensor.is_contiguous, gradients)) and all(map(Tensor.is_contiguous, params))):
-                for parameter in params:
-                    copy_gradient(parameter)
-        if self.buffers and moved != self.moved:
-            begin_buffers(optimizer)
-        self.moved = moved
+def is_dense(tensor: Tensor) -> bool:
+    """Whether a tensor has no gaps in its memory, in whatever order its numbers lie there."""
+    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
-def copy_gradient(parameter: Tensor) -> None:
-    """Lay out a dense gradient as its parameter is; a sparse one is left to torch, which refuses it."""
-    gradient = parameter.grad
-    if gradient is not None and gradient.layout is torch.strided and gradient.stride() != parameter.stride():
-        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+def lay_out(gradients: list[Tensor], parameters: list[Tensor]) -> None:
+    """Replace the gradients that are not laid out as their parameters are; cheap where all are contiguous."""
+    contiguous = Tensor.is_contiguous
+    if not (all(map(contiguous, gradients)) and all(map(contiguous, parameters))):
+        gradients[:] = map(laid_out, gradients, parameters)
 
 
-def begin_buffers(optimizer: Optimizer) -> None:
-    """Give momentum of 0 to each parameter that has a gradient and no momentum."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None and optimizer.state[parameter].get("momentum_buffer") is None:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+def laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """A dense gradient in its parameter's layout; a sparse one is left to torch, which refuses it."""
+    if gradient.layout is not torch.strided or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
