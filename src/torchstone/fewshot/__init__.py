@@ -1,5 +1,7 @@
 """Few-shot classification: episodes, classifiers on frozen embeddings, and the rivals that learn to learn."""
 
+from typing import TYPE_CHECKING, Any
+
 from torchstone.fewshot.adaptation import adapt
 from torchstone.fewshot.classifier import BaseClassifier, Trained
 from torchstone.fewshot.distil import distil, distillation_loss
@@ -13,6 +15,9 @@ from torchstone.fewshot.protonet import ProtoNet, prototype_logits
 from torchstone.fewshot.recipe import Recipe
 from torchstone.fewshot.rfs import train_embedding
 
+if TYPE_CHECKING:
+    from torchstone.fewshot.estimator import FewShotClassifier
+
 __all__ = [
     "HEADS",
     "MAML",
@@ -20,6 +25,7 @@ __all__ = [
     "Episode",
     "EpisodeScores",
     "Episodes",
+    "FewShotClassifier",
     "Head",
     "ProtoNet",
     "Recipe",
@@ -36,3 +42,12 @@ __all__ = [
     "train_embedding",
     "unit_rows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``FewShotClassifier`` when it is first asked for, since scikit-learn takes its time."""
+    if name != "FewShotClassifier":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from torchstone.fewshot.estimator import FewShotClassifier
+
+    return FewShotClassifier
