@@ -232,14 +232,24 @@ def test_soft_triple_with_equal_centers_has_nothing_to_draw_together() -> None:
     torch.testing.assert_close(*values)
 
 
-def test_fast_ap_of_fine_bins_is_one_minus_average_precision() -> None:
+def test_fast_ap_of_fine_bins_is_the_average_precision_of_what_two_bins_share() -> None:
     x, labels = batch(b=12, seed=3)
-    order = torch.cdist(unit(x), unit(x)).fill_diagonal_(9).argsort(1)[:, :-1]
-    right = labels[order] == labels[:, None]
-    precision = right.cumsum(1) / torch.arange(1, 12)
-    scored = right.any(1)
-    ap = ((precision * right).sum(1) / right.sum(1))[scored]
-    assert abs(make("fast_ap", bins=20_000)(x, labels).item() - (1 - ap.mean().item())) < 0.01
+    bins, losses, exact = 20_000, [], []
+    squares = (torch.cdist(unit(x), unit(x)) ** 2).tolist()
+    for a in range(12):
+        found, total, precision = 0, 0.0, 0.0
+        for seen, (square, j) in enumerate(sorted((squares[a][j], j) for j in range(12) if j != a)):
+            first = 1 - math.modf(square * bins / 4)[0]  # the share of the nearer bin
+            if labels[j] == labels[a]:
+                total += first * (found + first) / (seen + first) + (1 - first) * (found + 1) / (seen + 1)
+                precision += (found + 1) / (seen + 1)
+                found += 1
+        if found:
+            losses.append(1 - total / found)
+            exact.append(1 - precision / found)
+    loss = make("fast_ap", bins=bins)(x, labels).item()
+    assert loss == pytest.approx(sum(losses) / len(losses), abs=1e-6)
+    assert loss > sum(exact) / len(exact)
 
 
 def test_multi_similarity_of_large_scales_is_the_hardest_pair() -> None:

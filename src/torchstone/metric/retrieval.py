@@ -10,9 +10,10 @@ from torch import Tensor
 
 from torchstone.metric.inputs import check_embeddings, check_finite, check_labels, warn
 from torchstone.metric.pairs import resolve_reference
-from torchstone.metric.ranking import BYTES, Space, chunks, key_offset, nearest, row_bytes, space
+from torchstone.metric.ranking import BYTES, Space, chunks, nearest, row_bytes, space
 
 MiB = 2**20
+ENOUGH = 48 * MiB  # larger chunks gain nothing
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,13 @@ def _score(
     values = places.query.new_full((len(labels), 3), torch.nan)
     tied = sizes.new_zeros(())
     order = sizes.argsort(descending=True, stable=True)[: int((sizes > 0).sum())]
-    available, offset = len(places.reference) - places.own, key_offset(places)
-    for rows, most in chunks(order, sizes[order].tolist(), len(places.reference), budget):
-        columns, equal = nearest(places, rows, min(most + 1, available), offset)
+    available, needed = len(places.reference) - places.own, sizes[order].tolist()
+    parts = list(chunks(needed, len(places.reference), min(budget, ENOUGH)))
+    longest = max(part.stop - part.start for part in parts)
+    buffer = places.query.new_empty(longest * len(places.reference))
+    for part in parts:
+        rows, most = order[part], needed[part.start]
+        columns, equal = nearest(places, rows, min(most + 1, available), buffer)
         right = reference_labels[columns[:, :most]] == labels[rows, None]  # (q, most)
         values[rows] = ranked_metrics(right, sizes[rows])
         ranks = torch.arange(equal.shape[1], device=equal.device)
@@ -155,10 +160,10 @@ def _average(values: Float[Tensor, "q 3"], labels: Tensor, average: str) -> Floa
 
 
 def _chunk_budget(query: Tensor, reference: Tensor | None, k: int, memory: int) -> int:
-    """What is left of ``memory`` for chunks after the float64 copies."""
+    """What ``memory`` leaves for chunks beside the float64 copies, of which making them takes twice as much."""
     n = len(query if reference is None else reference)
-    copies = BYTES * query.shape[1] * (2 * n + (0 if reference is None else 2 * len(query)))
-    least = copies + row_bytes(n, k + 1)
+    copies = BYTES * (query.shape[1] + 1) * (n + len(query))
+    least = max(2 * copies, copies + row_bytes(n, k + 1))
     if memory < least:
         raise ValueError(
             f"`memory` must be at least {least} bytes ({least / MiB:.1f} MiB) for {len(query)} queries and {n} "
