@@ -1,6 +1,8 @@
 """The table of losses against pytorch-metric-learning and closed forms, and one behaviour for bad input."""
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -185,6 +187,25 @@ def test_labels_out_of_range_and_other_widths_are_refused(name: str) -> None:
         make(name)(x[:, :3], labels)
     with pytest.raises(TypeError, match="`labels` must be a tensor of integers"):
         make(name)(x, labels.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+@pytest.mark.parametrize("name", LOSSES)
+def test_integers_of_any_width_are_labels(name: str, dtype: torch.dtype) -> None:
+    x, labels = batch()
+    loss = make(name)
+    assert torch.equal(loss(x, labels.to(dtype)), loss(x, labels))
+
+
+@pytest.mark.parametrize("criterion", [ClassSoftmax(C, D, scale=3.0, seed=0), SoftTriple(C, D, seed=0)])
+def test_classes_without_the_wrapper_take_them_too(criterion: torch.nn.Module) -> None:
+    x, labels = batch()
+    assert torch.equal(criterion(x, labels.to(torch.uint8)), criterion(x, labels))
+
+
+def test_the_package_loads_pytorch_metric_learning_only_where_it_serves() -> None:
+    code = "import sys, torchstone.metric; sys.exit('pytorch_metric_learning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_unknown_hyperparameters_are_refused() -> None:

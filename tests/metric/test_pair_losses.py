@@ -124,6 +124,12 @@ def test_pytorch_metric_learning_agrees(bank: bool) -> None:
         assert_same_with_gradients(ours, reference(x, labels, **theirs), x)
 
 
+def test_integers_of_any_width_are_labels() -> None:
+    x, labels = batch()
+    beta = torch.linspace(0.8, 1.2, 4)
+    assert torch.equal(batch_all_margin(x, labels.to(torch.uint8), beta=beta), batch_all_margin(x, labels, beta=beta))
+
+
 @pytest.mark.parametrize("classes", [None, 4])
 def test_learned_boundaries_and_their_price_are_as_in_pytorch_metric_learning(classes: int | None) -> None:
     from pytorch_metric_learning import losses

@@ -1,14 +1,15 @@
 """Retrieval metrics against plain Python, pytorch-metric-learning, hand examples and expectations."""
 
 import math
-import tracemalloc
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchstone.metric import MetricWarning, RetrievalMetrics, retrieval_metrics
 from torchstone.metric.ranking import chunks, row_bytes
@@ -169,16 +170,25 @@ def test_chunks_hold_what_the_budget_allows() -> None:
     assert parts[2].stop - parts[2].start > 8  # classes that need less, more of them
 
 
-def test_memory_stays_inside_the_budget() -> None:
-    from resource import RUSAGE_SELF, getrusage  # no platform without it runs these tests
+class Largest(TorchDispatchMode):
+    """Remembers the bytes of the largest tensor that any operation gave back."""
 
-    x, labels = torch.randn(4000, 16, generator=generator()), torch.arange(4000) // 400
-    retrieval_metrics(x[:100], labels[:100] * 0, memory=4 * KiB * KiB)  # what the first call loads
-    before = getrusage(RUSAGE_SELF).ru_maxrss
-    tracemalloc.start()
-    retrieval_metrics(x, labels, memory=8 * KiB * KiB)  # all distances at once would be 128 MB
-    tracemalloc.stop()
-    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 64 * KiB
+    nbytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for each in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(each, Tensor):
+                self.nbytes = max(self.nbytes, each.untyped_storage().nbytes())
+        return out
+
+
+@pytest.mark.parametrize("memory", [256 * KiB, 1024 * KiB])
+def test_no_tensor_exceeds_the_memory_that_was_given(memory: int) -> None:
+    x, labels = torch.randn(1000, 6, generator=generator()), torch.arange(1000) // 100
+    with Largest() as largest:
+        retrieval_metrics(x, labels, memory=memory)  # all distances at once would be 8 MB
+    assert memory / 8 < largest.nbytes < memory
 
 
 def test_equal_distances_come_in_the_order_of_rows() -> None:
@@ -218,6 +228,13 @@ def test_no_scale_overflows(scale: float) -> None:
 def test_half_precision_is_exact_on_its_own_values() -> None:
     x, labels = data(80, 6, 5)
     assert retrieval_metrics(x.half(), labels) == retrieval_metrics(x.half().double(), labels)
+
+
+def test_integers_of_any_width_are_labels() -> None:
+    x, labels = data(80, 6, 5)
+    labels = labels.abs()
+    found = retrieval_metrics(x, labels.to(torch.uint8), reference=x, reference_labels=labels.int())
+    assert found == retrieval_metrics(x, labels, reference=x, reference_labels=labels)
 
 
 def test_one_query_of_a_pair() -> None:

@@ -61,7 +61,7 @@ class ClassSoftmax(nn.Module):
         """The loss of a batch."""
         x, true = _checked(embeddings, labels, self.weight, len(self.weight))
         cosines = unit(x) @ unit(self.weight.to(x)).T  # (b, c)
-        return cross_entropy(self.scale * torch.where(true, self._with_margin(cosines), cosines), labels)
+        return cross_entropy(self.scale * torch.where(true, self._with_margin(cosines), cosines), labels.long())
 
     def _with_margin(self, cosines: Tensor) -> Tensor:
         if self.angle == 0:
@@ -127,7 +127,7 @@ class SoftTriple(nn.Module):
         centers = unit(self.weight.flatten(0, 1).to(x)).view_as(self.weight)
         similarities = torch.einsum("bd,ckd->bck", unit(x), centers)
         relaxed = ((self.gamma * similarities).softmax(2) * similarities).sum(2)  # (b, c)
-        loss = cross_entropy(self.scale * (relaxed - self.margin * true), labels)
+        loss = cross_entropy(self.scale * (relaxed - self.margin * true), labels.long())
         return loss + self.regularization * _spread(centers) if self.regularization else loss
 
 

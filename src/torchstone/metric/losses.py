@@ -52,8 +52,9 @@ class MetricLoss(nn.Module):
         x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
         if not x.isfinite().all():
             return torch.nan * x.sum()
-        pairs = (self.miner(x, labels),) if self.miner else ()
-        return self.criterion(x, labels, *pairs)
+        y = labels.long()
+        pairs = (self.miner(x, y),) if self.miner else ()
+        return self.criterion(x, y, *pairs)
 
     def _check(self, embeddings: Tensor, labels: Tensor) -> None:
         check_embeddings(embeddings)

@@ -109,5 +109,5 @@ def _boundaries(beta: float | Tensor, labels: Tensor, like: Tensor) -> Tensor:
         raise ValueError(f"`beta` must be finite, one number or one for each class, but is {beta}.")
     if len(values) > 1:
         check_range(labels, len(values), "`beta`")
-        values = values[labels]
+        values = values[labels.long()]
     return values[:, None]

@@ -93,7 +93,7 @@ def retrieval_metrics(
     Differs from the paper: nothing.
     """
     other_labels = _check(query, labels, reference, reference_labels, metric, average)
-    sizes = class_sizes(labels, other_labels) - int(reference is None)  # (m,): R
+    sizes = class_sizes(labels.long(), other_labels.long()) - int(reference is None)  # (m,): R
     if not (sizes > 0).any():
         raise ValueError("No query has a reference of its class: every class has one example, or none in `reference`.")
     budget = _chunk_budget(query, reference, int(sizes.max()), memory)
