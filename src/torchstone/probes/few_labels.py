@@ -139,6 +139,6 @@ def check_numbers(labels_per_class: Sequence[int], sizes: list[int], *, held_out
         if size < needed:
             rest = " and 1 to test with" if held_out else ""
             raise ValueError(
-                f"Class {label} has {size} examples, but {max(labels_per_class)} labelled ones{rest} are needed: ask for "
-                "fewer `labels_per_class`" + (", or give `test`." if held_out else ".")
+                f"Class {label} has {size} examples, but {max(labels_per_class)} labelled ones{rest} are needed: "
+                "ask for fewer `labels_per_class`" + (", or give `test`." if held_out else ".")
             )

@@ -110,7 +110,7 @@ def logistic_regression(
     size = piece_size(x)
     parts = [slice(start, start + size) for start in range(0, len(x), size)]
     pieces = [solve(x[part], y[part], weight[part], counts[part], c, tol, max_iter) for part in parts]
-    fit = collect(pieces, tol, delivered(x.dtype))
+    fit = collect(pieces, tol)
     warn_unless_converged(fit, tol, max_iter)
     return LogisticFit(*(value[0] for value in vars(fit).values())) if single else fit
 
@@ -118,11 +118,10 @@ def logistic_regression(
 def solve(
     x: Tensor, y: Tensor, weight: Tensor, counts: Tensor, c: float, tol: float, max_iter: int
 ) -> tuple[Tensor, Tensor, Minimum]:
-    """Weights (e, c, d) and biases (e, c) of some problems, in float64, and how the search for them ended."""
-    mean = x.mean(1, keepdim=True, dtype=torch.float64)
-    check_finite(mean, "x")
-    centred = x.double() - mean
-    short, basis = coordinates(centred)
+    """Weights (e, c, d) and biases (e, c) of some problems, as delivered, and how the search for them ended."""
+    origin = x[:, :1].double()  # a common offset costs digits
+    moved = x.to(torch.float64, copy=True).sub_(origin)
+    short, basis = coordinates(moved)
     absent = counts <= 0
     task = Task(
         design=torch.cat([short, torch.ones_like(short[..., :1])], -1),
@@ -134,9 +133,10 @@ def solve(
     minimum = minimise(task, tol, max_iter)
     slopes, bias = minimum.theta[..., :-1], minimum.theta[..., -1]
     if basis is not None:
-        slopes = torch.linalg.solve_triangular(basis, slopes, upper=False, left=False) @ centred
-    bias = bias - (slopes @ mean.mT)[..., 0]
-    return slopes, bias.masked_fill(absent, -torch.inf), minimum
+        slopes = torch.linalg.solve_triangular(basis, slopes, upper=False, left=False) @ moved
+    bias = bias - (slopes @ origin.mT)[..., 0]
+    dtype = delivered(x.dtype)
+    return slopes.to(dtype), bias.masked_fill(absent, -torch.inf).to(dtype), minimum
 
 
 def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Float[Tensor, "e n n"] | None]:
@@ -146,9 +146,11 @@ def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Floa
     """
     n, d = x.shape[1:]
     if n >= d:
+        check_finite(x.sum((1, 2)), "x")
         return x, None
     gram = x @ x.mT
     diagonal = gram.diagonal(dim1=1, dim2=2)
+    check_finite(diagonal, "x")
     diagonal += (n * torch.finfo(gram.dtype).eps * diagonal.sum(-1, keepdim=True)).clamp(min=1e-100)
     factor = torch.linalg.cholesky(gram)
     return factor, factor
@@ -156,17 +158,17 @@ def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Floa
 
 def piece_size(x: Tensor) -> int:
     """How many problems are solved at once: what fits a processor's cache in float64, or 1 GiB of another device."""
-    budget = 2**22 if x.device.type == "cpu" else 2**30
+    budget = 2**24 if x.device.type == "cpu" else 2**30
     return max(1, budget // (8 * x[0].numel()))
 
 
-def collect(pieces: list[tuple[Tensor, Tensor, Minimum]], tol: float, dtype: torch.dtype) -> LogisticFit:
+def collect(pieces: list[tuple[Tensor, Tensor, Minimum]], tol: float) -> LogisticFit:
     """The pieces' results in one."""
     weights, biases, minima = zip(*pieces, strict=True)
     norm = torch.cat([minimum.gradient_norm for minimum in minima])
     return LogisticFit(
-        weight=torch.cat([weight.to(dtype) for weight in weights]),
-        bias=torch.cat(biases).to(dtype),
+        weight=torch.cat(weights),
+        bias=torch.cat(biases),
         iterations=torch.cat([minimum.iterations for minimum in minima]),
         gradient_norm=norm,
         converged=norm <= tol,

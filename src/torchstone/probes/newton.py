@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-FORCING = 1e-2  # conjugate gradients stop where the residual is this fraction of the gradient
+FORCING = 1e-3  # conjugate gradients stop where the residual is this fraction of the gradient
 INNER_STEPS = 200
 HALVINGS = 40
 NEVER = -1e30  # the logit of a class that a problem lacks: probability exactly 0, without infinities
@@ -67,6 +67,7 @@ def minimise(task: Task, tol: float, max_iter: int) -> Minimum:
     theta = task.design.new_zeros(e, c, task.design.shape[-1])
     iterations = torch.zeros(e, dtype=torch.int64, device=theta.device)
     gram = (task.design.mT * task.weight) @ task.design  # (e, r, r)
+    used, inverse = gram.new_zeros(e, 1, 1), gram  # until the first step
     for step in range(max_iter + 1):
         logits = theta @ task.design.mT
         log_p = task.log_probabilities(logits)
@@ -76,16 +77,20 @@ def minimise(task: Task, tol: float, max_iter: int) -> Minimum:
         if step == max_iter or not unsolved.any():
             break
         iterations += unsolved
-        direction = newton_direction(task, log_p.exp(), gradient * unsolved[:, None, None], gram)
+        scale = mean_curvature(task, log_p.exp())
+        changed = (scale > 2 * used) | (scale < used / 2)
+        if changed.any():
+            used = torch.where(changed, scale, used)
+            inverse = preconditioner(task.ridge, used, gram)
+        direction = newton_direction(task, log_p.exp(), gradient * unsolved[:, None, None], inverse)
         theta = theta + step_size(task, theta, logits, direction, gradient) * direction
     return Minimum(theta, iterations, norm)
 
 
 def newton_direction(
-    task: Task, p: Float[Tensor, "e c n"], gradient: Float[Tensor, "e c r"], gram: Float[Tensor, "e r r"]
+    task: Task, p: Float[Tensor, "e c n"], gradient: Float[Tensor, "e c r"], inverse: Float[Tensor, "e r r"]
 ) -> Float[Tensor, "e c r"]:
     """The Newton step, to a relative residual of ``FORCING`` in the preconditioner's norm; 0 where the gradient is."""
-    inverse = preconditioner(task, p, gram)
     direction, residual = torch.zeros_like(gradient), -gradient
     search = residual @ inverse
     size = total(residual * search)
@@ -104,12 +109,17 @@ def newton_direction(
     return direction
 
 
-def preconditioner(task: Task, p: Float[Tensor, "e c n"], gram: Float[Tensor, "e r r"]) -> Float[Tensor, "e r r"]:
-    """The inverse of ridge + s · gram, where s makes the classes' mean curvature p (1 - p) come out right."""
+def mean_curvature(task: Task, p: Float[Tensor, "e c n"]) -> Float[Tensor, "e 1 1"]:
+    """The s that makes s (1 - 1/c), the classes' curvature at equal probabilities if s = 1/c, their mean p (1 - p)."""
     freedom = p.shape[1] - 1
-    s = total(task.weight * (p - p.square())) / (freedom * total(task.weight))
-    matrix = torch.diag(task.ridge) + s.clamp(min=1e-9) * gram
-    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    return (total(task.weight * (p - p.square())) / (freedom * total(task.weight))).clamp(min=1e-9)
+
+
+def preconditioner(
+    ridge: Float[Tensor, " r"], scale: Float[Tensor, "e 1 1"], gram: Float[Tensor, "e r r"]
+) -> Float[Tensor, "e r r"]:
+    """The inverse of ridge + scale · gram, one class's block of the Hessian, about."""
+    return torch.cholesky_inverse(torch.linalg.cholesky(torch.diag(ridge) + scale * gram))
 
 
 def step_size(
