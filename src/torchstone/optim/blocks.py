@@ -18,10 +18,12 @@ BLOCK = 131_072
 def blocks(rows: Sequence[Row], size: int = BLOCK) -> Iterator[list[Row]]:
     """Rows of about ``size`` elements together: small parameters are collected, large ones are cut.
 
+    A piece of a quarter or more is a block of its own, as collecting it would cost more than calls for it.
+
     On accelerators, which keep no such cache, all of them.
 
-    >>> [[len(x) for (x,) in block] for block in blocks([(torch.zeros(3),), (torch.zeros(2),), (torch.zeros(9),)], 5)]
-    [[3, 2], [5], [4]]
+    >>> [[len(x) for (x,) in block] for block in blocks([(torch.zeros(n),) for n in (1, 1, 14, 1)], 8)]
+    [[8], [6], [1, 1, 1]]
     """
     if rows[0][0].device.type != "cpu":
         yield list(rows)
@@ -30,6 +32,9 @@ def blocks(rows: Sequence[Row], size: int = BLOCK) -> Iterator[list[Row]]:
     filled = 0
     for row in rows:
         for piece in pieces(row, size):
+            if 4 * piece[0].numel() >= size:
+                yield [piece]
+                continue
             block.append(piece)
             filled += piece[0].numel()
             if filled >= size:
