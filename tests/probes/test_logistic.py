@@ -120,6 +120,17 @@ def test_zero_columns_change_nothing_but_the_shape(d: int) -> None:
     torch.testing.assert_close(logistic_regression(wide, y).weight[:, :20], logistic_regression(x, y).weight)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e5])
+@pytest.mark.parametrize(("n", "d"), [(25, 640), (200, 20)])
+def test_rows_that_depend_on_each_other_are_no_trouble(n: int, d: int, scale: float) -> None:
+    """Features of rank 1 are one feature, of their length, in whatever direction."""
+    values, direction = normal(n, 1), normal(1, d, seed=1).abs()
+    fit = logistic_regression(scale * values @ direction, torch.arange(n) % 3)
+    one = logistic_regression(scale * values * direction.norm(), torch.arange(n) % 3)
+    assert fit.converged
+    torch.testing.assert_close(fit.weight @ direction.T / direction.norm(), one.weight, atol=1e-6, rtol=1e-6)
+
+
 def test_order_of_examples_and_names_of_classes_do_not_matter() -> None:
     x, y = (t[0] for t in episodes(1, 4, 5, 50))
     fit, order = logistic_regression(x, y), torch.randperm(20, generator=torch.Generator().manual_seed(1))

@@ -151,7 +151,7 @@ def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Floa
     gram = x @ x.mT
     diagonal = gram.diagonal(dim1=1, dim2=2)
     check_finite(diagonal, "x")
-    diagonal += (n * torch.finfo(gram.dtype).eps * diagonal.sum(-1, keepdim=True)).clamp(min=1e-100)
+    diagonal += (d * torch.finfo(gram.dtype).eps * diagonal.sum(-1, keepdim=True)).clamp(min=1e-100)
     factor = torch.linalg.cholesky(gram)
     return factor, factor
 

@@ -118,8 +118,11 @@ def mean_curvature(task: Task, p: Float[Tensor, "e c n"]) -> Float[Tensor, "e 1 
 def preconditioner(
     ridge: Float[Tensor, " r"], scale: Float[Tensor, "e 1 1"], gram: Float[Tensor, "e r r"]
 ) -> Float[Tensor, "e r r"]:
-    """The inverse of ridge + scale · gram, one class's block of the Hessian, about."""
-    return torch.cholesky_inverse(torch.linalg.cholesky(torch.diag(ridge) + scale * gram))
+    """The inverse of ridge + scale · gram, one class's block of the Hessian, about; kept regular against rounding."""
+    matrix = torch.diag(ridge) + scale * gram
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    diagonal += len(ridge) * torch.finfo(matrix.dtype).eps * diagonal.sum(-1, keepdim=True)
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
 
 
 def step_size(
