@@ -1,0 +1,55 @@
+"""What self-supervised learning asks of its images, and the seeds that it draws from."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from torchstone.data.image_set import unit_floats
+
+Images = Shaped[Tensor, "n c h w"] | npt.NDArray[Any]
+
+
+def as_images(images: Images) -> Shaped[Tensor, "n c h w"]:
+    """A tensor or array of images as a tensor, uint8 or floating point and finite.
+
+    Raises:
+        TypeError: it is neither, or of another type of numbers.
+        ValueError: it is not (n, c, h, w), is empty, or has NaN or infinite pixels.
+    """
+    if not isinstance(images, Tensor | np.ndarray):
+        raise TypeError(f"`images` is a {type(images).__name__}, but a tensor or array (n, c, h, w) is needed.")
+    x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise TypeError(f"`images` must be uint8 (0 to 255) or floating point, but is {x.dtype}.")
+    if x.ndim != 4 or not x.numel():
+        raise ValueError(f"`images` must be one or more images (n, c, h, w), but has shape {tuple(x.shape)}.")
+    if x.is_floating_point() and not x.isfinite().all():
+        raise ValueError("`images` has NaN or infinite pixels. Mend or leave out these images.")
+    return x
+
+
+def check_floats(images: Tensor) -> None:
+    """Refuse what is no batch of floating-point images."""
+    if images.ndim != 4 or not images.is_floating_point():
+        raise ValueError(
+            f"`images` must be floating-point images (b, c, h, w), but is {images.dtype} of shape "
+            f"{tuple(images.shape)}. Divide bytes by 255; give one image a batch of its own by images[None]."
+        )
+
+
+def for_encoder(images: Shaped[Tensor, "n c h w"], encoder: nn.Module) -> Float[Tensor, "n c h w"]:
+    """Images as numbers (bytes in [0, 1]), on the device and in the precision of the encoder."""
+    x = images if images.is_floating_point() else unit_floats(images)
+    parameter = next(encoder.parameters(), None)
+    return x if parameter is None else x.to(parameter)
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator of its own for every seed and purpose; hashed, so that near seeds give unrelated streams."""
+    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
