@@ -13,6 +13,7 @@ from torchstone.similarity.batches import batches, count, forward
 from torchstone.similarity.features import Features, joined
 from torchstone.similarity.layers import Layers, called, modules_of, named_modules, pick, unwrap
 from torchstone.similarity.reductions import Reduce
+from torchstone.training import evaluating
 
 Select: TypeAlias = str | int | Callable[[Any], Tensor] | None
 
@@ -133,18 +134,6 @@ def placed(model: nn.Module, device: torch.device | str | None) -> tuple[nn.Modu
     if target.type == home.type and target.index in (None, home.index):
         return model, home
     return copy.deepcopy(model).to(target), target
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; afterwards every sub-module has the flag that it had."""
-    flags = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in flags.items():
-            module.training = training
 
 
 def _hook(

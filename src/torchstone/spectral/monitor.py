@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from torchstone.files import read_tensors, write_tensors
-from torchstone.spectral.evaluation import evaluating, one_output
+from torchstone.spectral.output import one_output
 from torchstone.spectral.signals import (
     Numbers,
     checked_amplitudes,
@@ -15,7 +15,7 @@ from torchstone.spectral.signals import (
     checked_phases,
     sampling_matrix,
 )
-from torchstone.training import Round
+from torchstone.training import Round, evaluating
 
 
 class FrequencyMonitor:
@@ -104,7 +104,7 @@ class FrequencyMonitor:
         if not 0 <= self.player < len(round.players):
             raise ValueError(f"player must be from 0 to {len(round.players) - 1} in this fit, but it is {self.player}.")
         model = round.players[self.player].model
-        with evaluating(model):
+        with evaluating(model), torch.no_grad():
             values = one_output(model(self.x), len(self.x), self.output)
         self._records.append(values.double() @ self._waves)
         if self.file is not None:

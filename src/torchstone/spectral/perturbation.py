@@ -8,8 +8,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from torchstone.spectral.evaluation import evaluating, one_output
+from torchstone.spectral.output import one_output
 from torchstone.spectral.signals import Numbers, coefficients
+from torchstone.training import evaluating
 
 _NUMBERS_AT_ONCE = 2**24  # parameters of all networks of one chunk
 
@@ -107,7 +108,7 @@ def perturbation_spectrum(
     if not parameters:
         raise ValueError("model has no parameters, so there is nothing to perturb.")
     spectrum = _spectrum_of(model, x, frequencies, output)
-    with evaluating(model):
+    with evaluating(model), torch.no_grad():
         before = spectrum(parameters)
         if not bool(before.isfinite().all()):
             raise ValueError("model gives values that are not finite (NaN or Inf): are its weights and x finite?")

@@ -2,6 +2,7 @@
 
 from torchstone.training.batches import RandomAccess
 from torchstone.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from torchstone.training.evaluation import evaluating
 from torchstone.training.history import History
 from torchstone.training.loop import NonFiniteLossError, Round, fit
 from torchstone.training.player import Player
@@ -13,6 +14,7 @@ __all__ = [
     "Player",
     "RandomAccess",
     "Round",
+    "evaluating",
     "fit",
     "load_checkpoint",
     "save_checkpoint",

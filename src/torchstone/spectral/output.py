@@ -1,27 +1,7 @@
-"""Looking at a network without touching it: in evaluation mode, without gradients, at one of its outputs."""
+"""One number an example, from what a model gives."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside; afterwards each module is in the mode it was in.
-
-    Without it a look at a network in the middle of its training would move its batch statistics and draw its dropout.
-    """
-    before = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in before.items():
-            module.training = training
+from torch import Tensor
 
 
 def one_output(values: object, n: int, output: int | None) -> Float[Tensor, " n"]:
