@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchstone.spectral.evaluation import one_output
+from torchstone.spectral.output import one_output
 
 Model = Callable[[Tensor], Tensor]
 Corner = float | Sequence[float] | Tensor
