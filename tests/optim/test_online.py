@@ -164,6 +164,9 @@ class TestRefusals:
             ({"T": 1e3}, "T must be a whole number"),
             ({"seeds": 0}, "at least one"),
             ({"seeds": []}, "at least one"),
+            ({"T": True}, "T must be a whole number"),
+            ({"seeds": 2.0}, "seeds must be how many"),
+            ({"seeds": [1.5]}, "seeds must be how many"),
             ({"every": 1.0}, "every must be a factor"),
             ({"every": math.nan}, "every must be a factor"),
             ({"schedule": "cosine"}, "schedule must be one of"),
@@ -175,6 +178,20 @@ class TestRefusals:
         arguments = {"optimizer": "sgd", "problem": reddi_online(), "T": 10, "lr": 0.1} | change
         with pytest.raises(ValueError, match=words):
             regret(**arguments)
+
+    def test_what_is_no_problem_and_what_makes_no_optimizer(self) -> None:
+        for problem in (reddi_online, "reddi_online", [reddi_online]):
+            with pytest.raises(TypeError, match="problem must be a Problem"):
+                regret("sgd", problem, 10, lr=0.1)  # type: ignore[arg-type]
+        made = torch.optim.SGD([torch.zeros(1)], 0.1)
+        for optimizer in (made, lambda parameters: None):
+            with pytest.raises(TypeError, match="callable that makes an optimizer"):
+                regret(optimizer, reddi_online(), 10)  # type: ignore[arg-type]
+
+    def test_a_loss_that_sums_over_seeds(self) -> None:
+        summed = Problem("summed", lambda t, g: torch.rand(len(t), generator=g), 0.5, loss=summed_square)
+        with pytest.raises(ValueError, match="loss must be element-wise"):
+            regret("sgd", summed, 10, seeds=2, lr=0.1)
 
     def test_losses_that_differ_do_not_run_side_by_side(self) -> None:
         with pytest.raises(ValueError, match="share one loss"):
@@ -190,14 +207,19 @@ class TestRefusals:
         with pytest.raises(ValueError, match="coefficients of 'bad' must give a finite number"):
             regret("sgd", bad, 1, lr=0.1)
 
-    @pytest.mark.parametrize("box", [(1.0, 1.0), (1.0, -1.0), (-math.inf, 1.0), (0.0, math.nan)])
+    @pytest.mark.parametrize("box", [(1.0, 1.0), (1.0, -1.0), (-math.inf, 1.0), (0.0, math.nan), (0.0, 0.5, 1.0)])
     def test_boxes(self, box: tuple[float, float]) -> None:
         with pytest.raises(ValueError, match="box must be two finite numbers"):
             replace(reddi_online(), box=box)
 
     @pytest.mark.parametrize(
         ("change", "words"),
-        [({"start": 2.0}, "start must lie"), ({"best": math.nan}, "best must lie"), ({"period": 0}, "period must")],
+        [
+            ({"start": 2.0}, "start must lie"),
+            ({"best": math.nan}, "best must lie"),
+            ({"period": 0}, "period must"),
+            ({"period": 2.5}, "whole number of steps"),
+        ],
     )
     def test_problems(self, change: dict[str, float], words: str) -> None:
         with pytest.raises(ValueError, match=words):
@@ -214,14 +236,23 @@ class TestRefusals:
             reddi_stochastic(period=3, probability=0.25)
 
     def test_short_periods_and_certain_events(self) -> None:
-        with pytest.raises(ValueError, match="period must be at least 2"):
-            reddi_online(period=1)
+        for period in (1, 3.5, math.nan):
+            with pytest.raises(ValueError, match="period must be at least 2, a whole number"):
+                reddi_online(period=period)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="strictly between"):
             reddi_stochastic(probability=1.0)
 
 
 def halved_square(c: Tensor, x: Tensor) -> Tensor:
     return (x - c).square() / 2
+
+
+def summed_square(c: Tensor, x: Tensor) -> Tensor:
+    return (x - c).square().sum()
+
+
+def test_an_infinite_factor_notes_the_ends_only() -> None:
+    assert regret("sgd", reddi_online(), 50, lr=0.1, every=math.inf).t.tolist() == [1, 50]
 
 
 def test_seeds_can_be_named() -> None:

@@ -1,8 +1,10 @@
 """Online regret: what a learning rule pays on a stream of convex losses, over the best fixed point."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from operator import index
 from typing import Any, Literal
 
 import torch
@@ -82,7 +84,9 @@ def regret(
 
     Raises:
         ValueError: T, the seeds, the schedule or ``every`` make no sense, the problems are not one for each seed or
-            do not share their loss, coefficients are not finite, or hyperparameters come with a callable.
+            do not share their loss, coefficients are not finite, the loss is not element-wise, or hyperparameters come
+            with a callable.
+        TypeError: ``problem`` is no problem, or ``optimizer`` neither a name nor a callable that makes an optimizer.
         FloatingPointError: a point is not finite.
 
     Example:
@@ -95,11 +99,11 @@ def regret(
         of Reddi, Kale, Kumar 2018, arXiv:1904.09237, section 2.
     Differs from the paper: nothing.
     """
-    columns = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    problems = [problem] * len(columns) if isinstance(problem, Problem) else list(problem)
+    columns = _columns(seeds)
+    problems = _problems(problem, len(columns))
     loss = _checked(problems, columns, T, every)
     x = torch.tensor([each.start for each in problems], dtype=torch.float64, requires_grad=True)
-    rule = _make(optimizer, hyper)([x])
+    rule = _made(optimizer, hyper, x)
     walk = _Walk(x, rule, _factor(schedule), _box(problems), loss)
     return _account(walk, problems, columns, list(_times(T, every)))
 
@@ -139,7 +143,6 @@ def _account(walk: _Walk, problems: list[Problem], columns: list[int], times: li
     """Walk to the last of ``times``, and note at each of them what was paid and what fixed points would have paid."""
     generators = [torch.Generator().manual_seed(seed) for seed in columns]
     fixed = _fixed_points(problems, walk.loss is None)  # (points, s); the last is the best one expected
-    f = walk.loss or torch.mul
     paid, rivals = torch.zeros(len(columns), dtype=torch.float64), torch.zeros_like(fixed)
     tail = torch.empty(0, len(columns), dtype=torch.float64)
     notes = []
@@ -147,8 +150,9 @@ def _account(walk: _Walk, problems: list[Problem], columns: list[int], times: li
         t = torch.arange(first, last + 1)
         c = torch.stack([_drawn(p, t, g) for p, g in zip(problems, generators, strict=True)], 1)
         x = walk.through(c, first)
-        paid = paid + f(c, x).sum(0)
-        rivals += c.sum(0) * fixed if walk.loss is None else torch.stack([f(c, point).sum(0) for point in fixed])
+        paid = paid + _losses(walk, c, x).sum(0)
+        linear = walk.loss is None
+        rivals += c.sum(0) * fixed if linear else torch.stack([_losses(walk, c, point).sum(0) for point in fixed])
         tail = torch.cat([tail, x])[-max(each.period for each in problems) :]
         if last in times:
             mean = torch.stack([tail[-each.period :, i].mean() for i, each in enumerate(problems)])
@@ -156,8 +160,18 @@ def _account(walk: _Walk, problems: list[Problem], columns: list[int], times: li
     return Regret(torch.tensor(times), *(torch.stack(curve) for curve in zip(*notes, strict=True)))
 
 
+def _losses(walk: _Walk, c: Float[Tensor, "k s"], x: Float[Tensor, "*k s"]) -> Float[Tensor, "k s"]:
+    losses = (walk.loss or torch.mul)(c, x)
+    if losses.shape != c.shape:
+        raise ValueError(
+            f"loss must be element-wise, but for coefficients of shape {tuple(c.shape)} it gave {tuple(losses.shape)}: "
+            "it must neither sum nor average."
+        )
+    return losses
+
+
 def _drawn(problem: Problem, t: Int[Tensor, " k"], generator: torch.Generator) -> Float[Tensor, " k"]:
-    c = problem.coefficients(t, generator)
+    c = torch.as_tensor(problem.coefficients(t, generator))
     if c.shape != t.shape or not c.isfinite().all():
         raise ValueError(
             f"coefficients of '{problem.name}' must give a finite number for each of the {len(t)} times it is asked "
@@ -182,7 +196,7 @@ def _times(T: int, every: float) -> Iterator[int]:
     t = 1
     while t < T:
         yield t
-        t = max(t + 1, int(t * every))
+        t = max(t + 1, int(min(t * every, T)))
     yield T
 
 
@@ -205,17 +219,37 @@ def _factor(schedule: Schedule) -> Callable[[int], float]:
     return known[schedule]
 
 
-def _make(optimizer: str | Make, hyper: dict[str, Any]) -> Make:
+def _made(optimizer: str | Make, hyper: dict[str, Any], x: Tensor) -> torch.optim.Optimizer:
     if isinstance(optimizer, str):
-        return lambda parameters: create(optimizer, parameters, **hyper)
+        return create(optimizer, [x], **hyper)
     if hyper:
         raise ValueError(f"Hyperparameters ({', '.join(hyper)}) go with a rule's name; a callable has its own.")
-    return optimizer
+    made = optimizer([x]) if callable(optimizer) else None
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TypeError(
+            "optimizer must be the name of a rule, or a callable that makes an optimizer for the parameters it is "
+            f"given, such as lambda parameters: torch.optim.SGD(parameters, 0.1); but it is {optimizer!r}."
+        )
+    return made
+
+
+def _columns(seeds: int | Sequence[int]) -> list[int]:
+    try:
+        return [index(seed) for seed in (seeds if isinstance(seeds, Iterable) else range(index(seeds)))]
+    except TypeError as error:
+        raise ValueError(f"seeds must be how many, or a list of whole numbers, but it is {seeds!r}.") from error
+
+
+def _problems(problem: Problem | Sequence[Problem], n: int) -> list[Problem]:
+    problems = list(problem) if isinstance(problem, Iterable) else [problem] * n
+    if not all(isinstance(each, Problem) for each in problems):
+        raise TypeError(f"problem must be a Problem, such as reddi_online(), or one a seed, but it is {problem!r}.")
+    return problems
 
 
 def _checked(problems: list[Problem], columns: list[int], T: int, every: float) -> Any:
     """The loss that all problems share; ``None`` for linear ones."""
-    if not isinstance(T, int) or T < 1:
+    if not isinstance(T, Integral) or isinstance(T, bool) or T < 1:
         raise ValueError(f"T must be a whole number of steps, at least 1, but it is {T!r}.")
     if not columns:
         raise ValueError("seeds must be at least one, but there is none.")

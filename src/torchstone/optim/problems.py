@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -27,7 +28,8 @@ class Problem:
         loss: :math:`f(c, x)`, convex in :math:`x`, element-wise and differentiable by autograd; ``None`` is :math:`cx`.
 
     Raises:
-        ValueError: the box is empty, ``start`` or ``best`` lies outside, or ``period`` is below 1.
+        ValueError: the box is empty or not two numbers, ``start`` or ``best`` lies outside, or ``period`` is not a
+            whole number of at least 1.
 
     Example:
         >>> noisy = Problem("median", lambda t, generator: torch.rand(len(t), generator=generator), best=0.5,
@@ -45,14 +47,12 @@ class Problem:
     loss: Loss | None = None
 
     def __post_init__(self) -> None:
-        low, high = self.box
-        if not -math.inf < low < high < math.inf:
+        if len(self.box) != 2 or not -math.inf < self.box[0] < self.box[1] < math.inf:
             raise ValueError(f"box must be two finite numbers, the smaller one first, but it is {self.box}.")
         for name in ("start", "best"):
-            if not low <= getattr(self, name) <= high:
+            if not self.box[0] <= getattr(self, name) <= self.box[1]:
                 raise ValueError(f"{name} must lie in the box {self.box}, but it is {getattr(self, name)}.")
-        if self.period < 1:
-            raise ValueError(f"period must be at least 1, but it is {self.period}.")
+        _check_period(self.period, least=1)
 
 
 def reddi_online(C: float = 1010.0, period: int = 101) -> Problem:
@@ -71,7 +71,7 @@ def reddi_online(C: float = 1010.0, period: int = 101) -> Problem:
         The problem; with the defaults the slopes are 1010 and -10, and the floor of who stands at +1 is 20/101.
 
     Raises:
-        ValueError: ``C`` is not positive, or ``period`` is below 2.
+        ValueError: ``C`` is not positive, or ``period`` is not a whole number of at least 2.
 
     Example:
         >>> reddi_online().coefficients(torch.tensor([1, 2, 101, 102]), torch.Generator())
@@ -80,7 +80,7 @@ def reddi_online(C: float = 1010.0, period: int = 101) -> Problem:
     Paper: Reddi, Kale, Kumar 2018, arXiv:1904.09237, section 5, synthetic experiments (Figure 1, left and middle).
     Differs from the paper: it states neither the start nor the step size, and gives 1010 and 101 only.
     """
-    _check(C, period, least=2)
+    _check(C, period)
 
     def coefficients(t: Int[Tensor, " k"], generator: torch.Generator) -> Float[Tensor, " k"]:
         return _slopes(t % period == 1, C, -C / period)
@@ -103,8 +103,8 @@ def reddi_stochastic(C: float = 1010.0, period: int = 101, probability: float = 
         The problem; with the defaults the mean slope is 0.2, so -1 is best, and its standard deviation about 101.
 
     Raises:
-        ValueError: ``C`` is not positive, ``period`` is below 2, ``probability`` lies outside (0, 1), or the mean slope
-            is 0, so that no point is best.
+        ValueError: ``C`` is not positive, ``period`` is not a whole number of at least 2, ``probability`` lies outside
+            (0, 1), or the mean slope is 0, so that no point is best.
 
     Example:
         >>> draws = reddi_stochastic().coefficients(torch.arange(1, 10_001), torch.Generator().manual_seed(0))
@@ -114,7 +114,7 @@ def reddi_stochastic(C: float = 1010.0, period: int = 101, probability: float = 
     Paper: Reddi, Kale, Kumar 2018, arXiv:1904.09237, section 5, synthetic experiments (Figure 1, right).
     Differs from the paper: it states neither the start nor the step size, and gives 1010, 10 and 0.01 only.
     """
-    _check(C, period, least=2)
+    _check(C, period)
     if not 0 < probability < 1:
         raise ValueError(f"probability must lie strictly between 0 and 1, but it is {probability}.")
     mean = C * (probability - (1 - probability) / period)
@@ -166,8 +166,12 @@ def _slopes(steep: Tensor, a: float, b: float) -> Float[Tensor, " k"]:
     return torch.where(steep, torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64))
 
 
-def _check(C: float, period: int, *, least: int) -> None:
+def _check(C: float, period: int) -> None:
     if not 0 < C < math.inf:
         raise ValueError(f"C must be a finite number above 0, but it is {C}.")
-    if period < least:
-        raise ValueError(f"period must be at least {least}, but it is {period}.")
+    _check_period(period, least=2)
+
+
+def _check_period(period: int, *, least: int) -> None:
+    if not isinstance(period, Integral) or period < least:
+        raise ValueError(f"period must be at least {least}, a whole number of steps, but it is {period}.")
