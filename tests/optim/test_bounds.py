@@ -54,6 +54,7 @@ def test_without_momentum_it_grows_no_faster_than_the_root_of_t_log_t() -> None:
         ({"gradients": torch.ones(3)}, "gradients must be"),
         ({"gradients": torch.ones(0, 1)}, "gradients must be"),
         ({"gradients": torch.tensor([[math.nan]])}, "not finite"),
+        ({"gradients": torch.ones(3, 1) * 1j}, "real numbers"),
         ({"lr": 0.0}, "lr must be"),
         ({"diameter": math.inf}, "diameter must be"),
         ({"betas": (0.99, 0.9)}, "betas must have"),

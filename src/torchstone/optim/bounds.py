@@ -35,8 +35,8 @@ def amsgrad_bound(
         The bound for each column, in the unit of the loss.
 
     Raises:
-        ValueError: there is no gradient or one that is not finite, ``lr`` or ``diameter`` is not positive, or ``betas``
-            do not have :math:`0 \le \beta_1 < \sqrt{\beta_2} < 1`.
+        ValueError: there is no gradient or one that is complex or not finite, ``lr`` or ``diameter`` is not positive,
+            or ``betas`` do not have :math:`0 \le \beta_1 < \sqrt{\beta_2} < 1`.
 
     Example:
         >>> slopes = torch.ones(100, 1, dtype=torch.float64)
@@ -49,7 +49,7 @@ def amsgrad_bound(
     """
     beta1, beta2 = betas
     _check(gradients, lr, beta1, beta2, diameter)
-    g = gradients.double()
+    g = gradients.detach().double()
     root = _largest_second_moments(g, beta2).sqrt()  # (t, s)
     t = torch.arange(1, len(g) + 1, dtype=g.dtype, device=g.device)
     drift = diameter**2 * math.sqrt(len(g)) / (lr * (1 - beta1)) * root[-1]
@@ -60,17 +60,17 @@ def amsgrad_bound(
 
 
 def _largest_second_moments(g: Float[Tensor, "t s"], beta2: float) -> Float[Tensor, "t s"]:
-    moments, moment = [], torch.zeros_like(g[0])
-    for square in g.square():
-        moment = beta2 * moment + (1 - beta2) * square
-        moments.append(moment)
-    return torch.stack(moments).cummax(0).values
+    from scipy.signal import lfilter
+
+    moments = lfilter([1 - beta2], [1, -beta2], g.square().cpu().numpy(), axis=0)
+    return torch.from_numpy(moments).to(g.device).cummax(0).values
 
 
 def _check(gradients: Tensor, lr: float, beta1: float, beta2: float, diameter: float) -> None:
-    if gradients.ndim != 2 or not len(gradients) or not gradients.isfinite().all():
+    if gradients.ndim != 2 or not len(gradients) or gradients.is_complex() or not gradients.isfinite().all():
         raise ValueError(
-            f"gradients must be finite numbers of shape (t, s) with t at least 1; they came as {tuple(gradients.shape)}"
+            "gradients must be finite real numbers of shape (t, s) with t at least 1; they came as "
+            f"{gradients.dtype} of shape {tuple(gradients.shape)}"
             f"{'' if gradients.isfinite().all() else ' with some that are not finite'}."
         )
     for name, value in (("lr", lr), ("diameter", diameter)):
