@@ -67,6 +67,13 @@ class TestKernelEigenbasis:
         assert kernel_eigenbasis(torch.cat([X, X[:15]]), 1.0).rank == 40
         assert kernel_eigenbasis(torch.ones(5, 2), 1.0).rank == 1
 
+    @pytest.mark.parametrize(("sigma", "rank"), [(1e-200, 40), (1e200, 1)])
+    def test_widths_whose_squares_no_float_holds(self, sigma: float, rank: int) -> None:
+        """Every example its own, or all alike."""
+        basis = kernel_eigenbasis(X, sigma)
+        assert basis.rank == rank
+        assert float(basis.eigenvalues.sum()) == pytest.approx(40)
+
     def test_single_precision_is_computed_in_double(self) -> None:
         single = kernel_eigenbasis(X.float(), 1.0)
         assert torch.equal(single.vectors, kernel_eigenbasis(X.float().double(), 1.0).vectors)

@@ -57,7 +57,7 @@ def kernel_eigenbasis(x: Float[Tensor, "n d"], sigma: float) -> KernelEigenbasis
     """
     _check(x, sigma)
     distances = torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    values, vectors = torch.linalg.eigh(torch.exp(-distances.square() / (2 * sigma**2)))
+    values, vectors = torch.linalg.eigh(torch.exp(-(distances / sigma).square() / 2))
     values, vectors = values.flip(0), vectors.flip(1)
     peaks = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     rank = int((values > len(x) * torch.finfo(values.dtype).eps * values[0]).sum())
