@@ -16,6 +16,7 @@ from torchstone.fewshot.episodes import Episode, Episodes
 from torchstone.fewshot.evaluation import EpisodeScores
 from torchstone.fewshot.inputs import check_images, floats
 from torchstone.fewshot.rfs import Progress
+from torchstone.fewshot.support_norm import normalised_by_support
 from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of
 from torchstone.training import Player, fit
 
@@ -48,8 +49,9 @@ class MAML(nn.Module):
     36
 
     Paper: Finn, Abbeel, Levine 2017, arXiv:1703.03400, algorithm 2.
-    Differs from the paper: batch normalisation uses running averages at test time, where the released code uses the
-        statistics of all queries together, which lets them help one another.
+    Differs from the paper: batch normalisation takes the statistics of the support, in training and test
+        (:mod:`torchstone.fewshot.support_norm`), where the released code takes those of all queries together, which
+        lets them help one another. (Running averages would not do: the inner steps are not trained for them.)
     """
 
     def __init__(
@@ -78,22 +80,37 @@ class MAML(nn.Module):
         """The learner's parameters after the inner steps on a support (s, c, h, w) with labels (s,)."""
         own = {name: value for name, value in self.learner.named_parameters() if value.requires_grad}
         return adapt(
-            lambda params: cross_entropy(self.logits(params, support), labels),
+            lambda params: cross_entropy(self.logits(params, support, support[:0]), labels),
             own,
             rate=self.inner_rate,
             steps=self.inner_steps,
             first_order=self.first_order if first_order is None else first_order,
         )
 
-    def logits(self, params: Params, x: Float[Tensor, "q ..."]) -> Float[Tensor, "q c"]:
-        """The learner's logits with these parameters in the place of its own."""
-        logits: Tensor = functional_call(self.learner, params, (x,))
+    def logits(
+        self, params: Params, support: Float[Tensor, "s ..."], query: Float[Tensor, "q ..."]
+    ) -> Float[Tensor, "n c"]:
+        """The logits of supports and queries, one after the other, with these parameters in the learner."""
+        with normalised_by_support(self.learner, len(support)):
+            logits: Tensor = functional_call(self.learner, params, (torch.cat([support, query]),))
         return logits
+
+    def query_logits(
+        self,
+        support: Float[Tensor, "s ..."],
+        labels: Int64[Tensor, " s"],
+        query: Float[Tensor, "q ..."],
+        *,
+        first_order: bool | None = None,
+    ) -> Float[Tensor, "q c"]:
+        """The logits of queries (q, c, h, w) after adapting to a support (s, c, h, w) with labels (s,)."""
+        params = self.adapted(support, labels, first_order=first_order)
+        return self.logits(params, support, query)[len(support) :]
 
     def forward(self, tasks: Tasks) -> Float[Tensor, "t q c"]:
         """The logits of each task's queries after adapting to its support."""
         pairs = zip(tasks.support, tasks.query, strict=True)
-        return torch.stack([self.logits(self.adapted(s, tasks.support_labels), q) for s, q in pairs])
+        return torch.stack([self.query_logits(support, tasks.support_labels, query) for support, query in pairs])
 
     def fit(
         self,
@@ -165,8 +182,8 @@ class MAML(nn.Module):
     def _accuracy(self, images: Shaped[Tensor, "n ..."], episode: Episode) -> Float[Tensor, ""]:
         support, query = (floats(images[rows]).to(device_of(self)) for rows in (episode.support, episode.query))
         with torch.enable_grad():
-            params = self.adapted(support, episode.support_labels.to(support.device), first_order=True)
-        hits = self.logits(params, query).argmax(1) == episode.query_labels.to(query.device)
+            logits = self.query_logits(support, episode.support_labels.to(support.device), query, first_order=True)
+        hits = logits.argmax(1) == episode.query_labels.to(query.device)
         return hits.double().mean()
 
     def _objective(self, tasks: Tasks) -> dict[str, Tensor]:
