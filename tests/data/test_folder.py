@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from torchstone.data import images
+from torchstone.data import images, picture_files
 
 
 def save(path: Path, colour: object = (10, 20, 30), size: tuple[int, int] = (4, 3), mode: str = "RGB") -> Path:
@@ -160,3 +160,12 @@ def test_senseless_arguments_are_refused(tmp_path: Path) -> None:
         images(tmp_path, channels=4)
     with pytest.raises(ValueError, match="`size` must be at least 1 pixel"):
         images(tmp_path, size=(0, 5))
+
+
+def test_the_files_come_in_the_order_of_the_images(tmp_path: Path) -> None:
+    for name in ("dog/b.png", "cat/deep/a.png", "dog/a.png"):
+        save(tmp_path / name)
+    files = [str(path.relative_to(tmp_path)) for path in picture_files(tmp_path)]
+    assert files == ["cat/deep/a.png", "dog/a.png", "dog/b.png"]
+    pictures = images(tmp_path)
+    assert [pictures.classes[label] for label in pictures.labels] == [file.split("/")[0] for file in files]

@@ -19,6 +19,7 @@ COMMANDS = {
     "review": "torchstone.cli.review:Review",
     "compare": "torchstone.cli.compare:Compare",
     "optim": "torchstone.cli.optim:Optim",
+    "fewshot": "torchstone.cli.fewshot:Fewshot",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."
 INTERRUPTED = 130

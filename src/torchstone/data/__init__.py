@@ -4,7 +4,7 @@ from torchstone.data.augment import affine_jitter, compose, random_flip, warp
 from torchstone.data.batches import Augment, Batches
 from torchstone.data.digits import digits
 from torchstone.data.fashion_mnist import fashion_mnist
-from torchstone.data.folder import images
+from torchstone.data.folder import images, picture_files
 from torchstone.data.glyphs import Glyphs, glyphs
 from torchstone.data.image_set import ImageSet
 from torchstone.data.omniglot import Omniglot, omniglot
@@ -22,6 +22,7 @@ __all__ = [
     "glyphs",
     "images",
     "omniglot",
+    "picture_files",
     "random_flip",
     "warp",
 ]
