@@ -141,6 +141,12 @@ class TestAdamDiverges:
         records = self.planted(adamnc=self.record("adamnc", -0.99, 0.07, 0.5, at_stochastic=0.3))
         assert statuses(AdamDiverges().judge(records))["AdamNC: minus the point, stochastic"] is Status.OPPOSITE
 
+    def test_the_verdict_names_the_ends_that_are_farthest_from_what_was_claimed(self) -> None:
+        records = self.planted(nadam=self.record("nadam", 0.4, 0.2, 0.05), adamnc=self.record("adamnc", -0.6, 0.1, 0.5))
+        sentence = AdamDiverges().judge(records).sentence
+        assert "+0.40 or higher on the online problem and at +0.40 or higher" in sentence
+        assert "the others at -0.60 or lower and -0.60 or lower" in sentence
+
     def test_the_control_decides_nothing(self) -> None:
         verdict = AdamDiverges().judge(self.planted(sgd=self.record("sgd", 1.0, 0.2, 0.0)))
         assert verdict.status is Status.CONFIRMED
@@ -198,6 +204,26 @@ class TestMomentumBeatsConditioning:
     def test_adaptive_rules_decide_nothing(self) -> None:
         verdict = MomentumBeatsConditioning().judge(self.records(self.LAWS | {"adam": 2.0}))
         assert verdict.status is Status.CONFIRMED
+
+    def test_rows_and_verdict_name_rules_as_a_reader_knows_them(self) -> None:
+        verdict = MomentumBeatsConditioning().judge(self.records(self.LAWS))
+        rows = [check.name for check in verdict.checks if check.name.startswith("steps at κ = 1,000")]
+        assert "steps at κ = 1,000, gradient descent, optimal, to a millionth (step size 1, momentum 0.5)" in rows
+        assert "steps at κ = 1,000, RMSProp, tuned, to one hundredth (step size 1, momentum 0.5)" in rows
+        assert len(rows) == 10
+        assert "κ^1.00 (gradient descent), κ^0.50 (heavy ball), κ^0.50 (Nesterov)" in verdict.sentence
+
+    def test_adam_comes_as_near_as_a_millionth_and_rmsprop_does_not(self) -> None:
+        """As the claim says, which counts both to one hundredth only."""
+        arrived = {}
+        for rule in ("adam", "rmsprop"):
+            trial = Trial(rule, 1, {"copies": 4, "d": 6, "kappa": 30.0})
+            curvature, starts = conditioning.quadratics(trial, part=0)
+            goal, rates = (lambda x: x.norm(dim=-1) <= conditioning.FINE), torch.tensor([0.01, 0.1, 0.2]).double()
+            maker = conditioning._maker(rule, 0.9)
+            steps = steps_until(goal, maker, partial(torch.matmul, other=curvature), starts, rates, limit=1500)
+            arrived[rule] = bool(steps.isfinite().all(0).any())
+        assert arrived == {"adam": True, "rmsprop": False}
 
     def test_quadratics_have_the_condition_number(self) -> None:
         trial = Trial("any", 3, {"copies": 5, "d": 6, "kappa": 200.0})

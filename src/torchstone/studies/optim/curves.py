@@ -29,6 +29,7 @@ LOOKS: Mapping[str, tuple[str, str, str]] = {  # hues of Okabe and Ito (2008); a
     "fine_normalized": ("#d79a00", "o", ":"),
     "usual_adam": ("#c84a00", "P", ":"),
 }
+CROSSES = {"amsgrad": "x", "adagrad": "+"}  # where every point has its marker: they show what lies beneath
 
 
 class Line(NamedTuple):
@@ -77,7 +78,20 @@ def _panel(ax: "Axes", lines: Sequence[Line], log: Sequence[str]) -> Any:
         getattr(ax, f"set_{name}scale")("log")
     for place, (name, x, y, rule) in enumerate(lines):
         colour, marker, dash = LOOKS[rule]
-        every = (place, len(x) // 6) if len(x) > 20 else 1  # markers of long lines that lie on one another stay apart
+        every: Any = 1
+        if len(x) > 20:
+            every = (place, len(x) // 6)  # markers of long lines that lie on one another stay apart
+        else:
+            marker = CROSSES.get(rule, marker)
         ax.plot(
-            x.numpy(), y.numpy(), dash, color=colour, marker=marker, markevery=every, markersize=5, lw=1.5, label=name
+            x.numpy(),
+            y.numpy(),
+            dash,
+            color=colour,
+            marker=marker,
+            markevery=every,
+            ms=5.5,
+            mew=1.5,
+            lw=1.5,
+            label=name,
         )

@@ -155,8 +155,9 @@ class SaddleEscape(Study):
         checks.append(Check.report("share that left from the top line itself, all rules", mean_interval(left)))
         times = {rule: mean_interval(growth[f"{rule}, turned"]).value for rule in ("sgd", "adam", "normalized")}
         sentence = (
-            f"From a millionth of the distance, gradient descent needs {times['sgd']:.2f} times the steps, Adam "
-            f"{times['adam']:.2f} times, and normalised gradient descent {times['normalized']:.2f} times."
+            f"From a millionth of the distance to the ridge of a turned saddle, gradient descent needs "
+            f"{times['sgd']:.2f} times the steps, Adam {times['adam']:.2f} times, and normalised gradient descent "
+            f"{times['normalized']:.2f} times."
         )
         return Verdict.of(*checks, sentence=sentence)
 
@@ -181,7 +182,8 @@ class SaddleEscape(Study):
             groups, xlabel="nearness to the ridge at the start, −log₁₀ y₀", ylabel="steps to leave", log=["y"]
         )
         caption = (
-            "A flat line does not care how near the ridge it starts. Mean over starts; step sizes tuned on a bowl."
+            "A flat line does not care how near the ridge it starts. Mean over starts; step sizes tuned on a bowl. "
+            "A line with another colour's markers on it is two lines: those rules take the same steps."
         )
         return [Figure("Steps to leave a saddle", caption, drawing)]
 
