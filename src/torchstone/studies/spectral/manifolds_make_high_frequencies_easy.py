@@ -138,8 +138,8 @@ class ManifoldsMakeHighFrequenciesEasy(Study):
             *(Check.report(f"final squared error, {arm}", mean_of(records, arm, "mse")) for arm in ARMS),
         ]
         sentence = (
-            f"The error is {10**gain.value:.1f} times smaller on petals than on the circle, and "
-            f"{10**long.value:.1f} times smaller on a circle as long as the petals."
+            f"The error on the circle is {10**gain.value:.1f} times that on the petals, and {10**long.value:.1f} times "
+            "that on a circle as long as the petals."
         )
         return Verdict.of(*checks, sentence=sentence)
 
