@@ -40,7 +40,7 @@ def adapt(
     >>> end["w"].item(), torch.autograd.grad(end["w"], start["w"])[0].item()
     (2.0, 0.5)
 
-    Paper: Finn, Abbeel, Levine 2017, arXiv:1703.03400, equation 1; first order in section 5.2.
+    Paper: Finn, Abbeel, Levine 2017, arXiv:1703.03400, section 2.2; first order in section 5.2.
     Differs from the paper: nothing.
     """
     if not 0 <= rate < float("inf") or steps < 0:

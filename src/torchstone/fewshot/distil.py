@@ -43,7 +43,7 @@ def distillation_loss(
     tensor(0.)
 
     Paper: Hinton, Vinyals, Dean 2015, arXiv:1503.02531, section 2; Tian, Wang, Krishnan, Tenenbaum, Isola 2020,
-        arXiv:2003.11539, equation 6.
+        arXiv:2003.11539, section 3.3.
     Differs from the paper: nothing.
     """
     if student.shape != teacher.shape or student.ndim != 2:

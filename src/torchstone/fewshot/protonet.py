@@ -38,7 +38,7 @@ def prototype_logits(
     >>> prototype_logits(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1]), torch.tensor([[3.0]]))
     tensor([[-4., -4.]])
 
-    Paper: Snell, Swersky, Zemel 2017, arXiv:1703.05175, equations 1, 2 and 8.
+    Paper: Snell, Swersky, Zemel 2017, arXiv:1703.05175, equations 1 and 2, and section 2.4.
     Differs from the paper: nothing.
     """
     return -squared_distances(query, class_means(support, labels, int(labels.max()) + 1))

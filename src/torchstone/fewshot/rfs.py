@@ -67,7 +67,7 @@ def train_embedding(
     >>> trained.images_seen, trained.model.classes
     (8, (0, 1, 2, 3))
 
-    Paper: Tian, Wang, Krishnan, Tenenbaum, Isola 2020, arXiv:2003.11539, section 3.2, equation 5.
+    Paper: Tian, Wang, Krishnan, Tenenbaum, Isola 2020, arXiv:2003.11539, section 3.2.
     Differs from the paper: the length is given in images, not in epochs.
     """
 

@@ -27,7 +27,7 @@ class Conv4(nn.Module):
         >>> Conv4(32, channels=1, seed=0)(torch.zeros(5, 1, 28, 28)).shape
         torch.Size([5, 32])
 
-    Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016, arXiv:1606.04080, section 4.1.
+    Paper: Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016, arXiv:1606.04080, section 4.
     Differs from the paper: no bias before a batch normalisation; He's initialisation.
     """
 
