@@ -9,7 +9,20 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "lab", "nets", "similarity", "studies", "training")
+_SUBPACKAGES = (
+    "data",
+    "fewshot",
+    "lab",
+    "metric",
+    "nets",
+    "optim",
+    "probes",
+    "selfsup",
+    "similarity",
+    "spectral",
+    "studies",
+    "training",
+)
 __all__ = ["__version__", *_SUBPACKAGES]
 
 
