@@ -57,6 +57,7 @@ def noises(noise: Mapping[str, tuple[Tensor, Tensor]]) -> str:
     for ax, (title, (lengths, values)) in zip(axes, noise.items(), strict=True):
         ax.scatter(lengths.numpy(), values.numpy(), s=6, color=BLUE, alpha=0.5, linewidth=0)
         ax.axhline(0, color=MUTED, linewidth=1)
+        ax.sharey(axes[0])  # of one size, which shows on one scale only
         ax.set(title=title, xlabel="length of the input ‖x‖")
     axes[0].set_ylabel("label noise")
     return svg(figure)

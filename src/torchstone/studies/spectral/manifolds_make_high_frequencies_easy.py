@@ -69,8 +69,8 @@ class ManifoldsMakeHighFrequenciesEasy(Study):
             "one that is found with shuffled places. There, the same values are dealt to the same points at random: "
             "what petals gain then, they gain since their points lie farther apart, and not by the signal's frequency. "
             "The factor of 3 was proposed before any run, the 1.5 was set after a pilot on other seeds.",
-            "Reported only: 4 and 16 petals; a slow signal of frequencies 1 to 5; and a circle as long as the "
-            "eight-petalled flower, almost three times the first. That last one tells shape from length: if it helps "
+            "Reported only: few petals (4) and many (16); a slow signal of frequencies 1 to 5; and a circle as long as "
+            "the eight-petalled flower, almost three times the first. That last one tells shape from length: if it helps "
             "as much as petals do, the flower is easier only because there is more room on it.",
         ],
         differs=[
@@ -155,7 +155,8 @@ class ManifoldsMakeHighFrequenciesEasy(Study):
         first = {arm: of_arm(records, arm)[0] for arm in ARMS}
         shown = ("circle", "few petals", "petals", "many petals")
         config = first["circle"].trial.config
-        places = {f"{first[arm].trial.config['petals']} petals": first[arm].artifacts for arm in shown}
+        petals = {arm: first[arm].trial.config["petals"] for arm in shown}
+        places = {f"{arm} ({n})" if n else arm: first[arm].artifacts for arm, n in petals.items()}
         curves = {
             title: {arm.removesuffix(ending): _curve(records, arm) for arm in arms}
             for title, ending, arms in (
