@@ -54,10 +54,11 @@ def error_curves(
 def noises(noise: Mapping[str, tuple[Tensor, Tensor]]) -> str:
     """One panel a title: the label noise of each example by the length of its input."""
     figure, axes = panels(1, len(noise), width=3.2 * len(noise), height=3.0)
+    for ax in axes[1:]:
+        ax.sharey(axes[0])  # that they are of one size shows on one scale only
     for ax, (title, (lengths, values)) in zip(axes, noise.items(), strict=True):
         ax.scatter(lengths.numpy(), values.numpy(), s=6, color=BLUE, alpha=0.5, linewidth=0)
         ax.axhline(0, color=MUTED, linewidth=1)
-        ax.sharey(axes[0])  # of one size, which shows on one scale only
         ax.set(title=title, xlabel="length of the input ‖x‖")
     axes[0].set_ylabel("label noise")
     return svg(figure)

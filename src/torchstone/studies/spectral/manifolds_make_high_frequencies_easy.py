@@ -70,8 +70,8 @@ class ManifoldsMakeHighFrequenciesEasy(Study):
             "what petals gain then, they gain since their points lie farther apart, and not by the signal's frequency. "
             "The factor of 3 was proposed before any run, the 1.5 was set after a pilot on other seeds.",
             "Reported only: few petals (4) and many (16); a slow signal of frequencies 1 to 5; and a circle as long as "
-            "the eight-petalled flower, almost three times the first. That last one tells shape from length: if it helps "
-            "as much as petals do, the flower is easier only because there is more room on it.",
+            "the eight-petalled flower, almost three times the first. That last one tells shape from length: if it "
+            "helps as much as petals do, the flower is easier only because there is more room on it.",
         ],
         differs=[
             "5 linear layers of 128 units, frequencies 10 to 50, 300 samples, 4, 8 and 16 petals and 2,000 steps at a "
