@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from torchstone.data import Augment
 from torchstone.fewshot.classifier import BaseClassifier, Trained
-from torchstone.fewshot.embedding import frozen
 from torchstone.fewshot.inputs import check_labels
 from torchstone.fewshot.recipe import Recipe
 from torchstone.fewshot.rfs import PAPER, Progress, train_classifier
+from torchstone.training import evaluating
 
 
 def distillation_loss(
@@ -121,7 +121,7 @@ def distil(
         )
 
     def loss(master: BaseClassifier, x: Tensor, logits: Tensor, y: Tensor) -> Tensor:
-        with frozen(master):
+        with evaluating(master), torch.no_grad():
             target = master(x)
         return hard * cross_entropy(logits, y) + soft * distillation_loss(logits, target, temperature=temperature)
 

@@ -1,7 +1,6 @@
 """From images to rows of features: the encoder frozen, in evaluation mode, the head dropped."""
 
-from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -10,19 +9,7 @@ from torch import Tensor, nn
 from torchstone.data import Augment
 from torchstone.fewshot.classifier import BaseClassifier
 from torchstone.fewshot.inputs import batches, check_disjoint, check_images, floats, generator
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """``model`` in evaluation mode and without gradients; afterwards each module is in the mode it was in."""
-    before = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield model
-    finally:
-        for module, training in before.items():
-            module.training = training
+from torchstone.training import evaluating
 
 
 def embed(
@@ -54,7 +41,7 @@ def embed(
     if isinstance(encoder, BaseClassifier):
         check_disjoint(encoder.classes, classes)
         encoder = encoder.encoder
-    with frozen(encoder):
+    with evaluating(encoder), torch.no_grad():
         return torch.cat([_features(encoder, batch) for batch in batches(images, batch_size)])
 
 

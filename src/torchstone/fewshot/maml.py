@@ -11,14 +11,13 @@ from torch.nn.functional import cross_entropy
 from torchstone.data import Augment
 from torchstone.fewshot.adaptation import Params, adapt
 from torchstone.fewshot.classifier import BaseClassifier, Trained
-from torchstone.fewshot.embedding import frozen
 from torchstone.fewshot.episodes import Episode, Episodes
 from torchstone.fewshot.evaluation import EpisodeScores
 from torchstone.fewshot.inputs import check_images, floats
 from torchstone.fewshot.rfs import Progress
 from torchstone.fewshot.support_norm import normalised_by_support
-from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of
-from torchstone.training import Player, fit
+from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of, train_on_tasks
+from torchstone.training import evaluating
 
 
 class MAML(nn.Module):
@@ -148,21 +147,9 @@ class MAML(nn.Module):
         Raises:
             ValueError, TypeError: the budget is below one step, or the data cannot give such episodes.
         """
-        batches = TaskBatches(
-            images,
-            labels,
-            budget=budget,
-            ways=self.ways,
-            shots=shots,
-            queries=queries,
-            tasks=tasks,
-            seed=seed,
-            augment=augment,
-            device=device_of(self),
-        )
-        player = Player(self, self._objective, torch.optim.Adam(self.parameters(), rate))
-        history = fit(player, batches, steps=batches.steps, seed=seed, checkpoint=checkpoint, progress=progress)
-        return Trained(self, history, batches.images_seen)
+        sizes = {"budget": budget, "ways": self.ways, "shots": shots, "queries": queries, "tasks": tasks}
+        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, device=device_of(self))
+        return train_on_tasks(self, batches, rate, checkpoint, progress)
 
     def evaluate(self, images: Shaped[Tensor, "n ..."], episodes: Episodes) -> EpisodeScores:
         """The accuracies on episodes of novel images (n, c, h, w); each adapts anew, in evaluation mode.
@@ -176,7 +163,7 @@ class MAML(nn.Module):
                 f"This model is for {self.ways} ways and {len(images)} images were given, but the episodes have "
                 f"{episodes.ways} ways and were drawn from {len(episodes.labels)} labels."
             )
-        with frozen(self):
+        with evaluating(self):
             return EpisodeScores(torch.stack([self._accuracy(images, episode) for episode in episodes]))
 
     def _accuracy(self, images: Shaped[Tensor, "n ..."], episode: Episode) -> Float[Tensor, ""]:
@@ -185,8 +172,3 @@ class MAML(nn.Module):
             logits = self.query_logits(support, episode.support_labels.to(support.device), query, first_order=True)
         hits = logits.argmax(1) == episode.query_labels.to(query.device)
         return hits.double().mean()
-
-    def _objective(self, tasks: Tasks) -> dict[str, Tensor]:
-        logits = self(tasks).flatten(0, 1)
-        answers = tasks.query_labels.repeat(len(tasks.query))
-        return {"loss": cross_entropy(logits, answers), "accuracy": (logits.argmax(1) == answers).float().mean()}

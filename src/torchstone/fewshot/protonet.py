@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int, Int64, Shaped
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from torchstone.data import Augment
 from torchstone.fewshot.classifier import Trained
@@ -14,8 +13,7 @@ from torchstone.fewshot.episodes import Episodes
 from torchstone.fewshot.evaluation import EpisodeScores, evaluate_episodes
 from torchstone.fewshot.heads import class_means, squared_distances
 from torchstone.fewshot.rfs import Progress
-from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of
-from torchstone.training import Player, fit
+from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of, train_on_tasks
 
 
 def prototype_logits(
@@ -107,26 +105,10 @@ class ProtoNet(nn.Module):
         Raises:
             ValueError, TypeError: the budget is below one episode, or the data cannot give such episodes.
         """
-        batches = TaskBatches(
-            images,
-            labels,
-            budget=budget,
-            ways=ways,
-            shots=shots,
-            queries=queries,
-            seed=seed,
-            augment=augment,
-            device=device_of(self),
-        )
-        player = Player(self, self._objective, torch.optim.Adam(self.parameters(), rate))
-        history = fit(player, batches, steps=batches.steps, seed=seed, checkpoint=checkpoint, progress=progress)
-        return Trained(self, history, batches.images_seen)
+        sizes = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
+        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, device=device_of(self))
+        return train_on_tasks(self, batches, rate, checkpoint, progress)
 
     def evaluate(self, images: Shaped[Tensor, "n ..."], episodes: Episodes) -> EpisodeScores:
         """The accuracies on episodes of novel images (n, c, h, w), the encoder in evaluation mode."""
         return evaluate_episodes(embed(self.encoder, images), episodes, head="prototypes")
-
-    def _objective(self, tasks: Tasks) -> dict[str, Tensor]:
-        logits = self(tasks).flatten(0, 1)
-        answers = tasks.query_labels.repeat(len(tasks.query))
-        return {"loss": cross_entropy(logits, answers), "accuracy": (logits.argmax(1) == answers).float().mean()}

@@ -1,14 +1,21 @@
-"""Training episodes: batches of support and query images for methods that learn to learn."""
+"""Training episodes: batches of support and query images for methods that learn to learn, and training on them."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int, Int64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from torchstone.data import Augment
+from torchstone.fewshot.classifier import Trained
 from torchstone.fewshot.episodes import Episodes
 from torchstone.fewshot.inputs import check_labelled, floats, generator, steps_within
+from torchstone.fewshot.rfs import Progress
+from torchstone.training import Player, fit
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Tasks(NamedTuple):
@@ -74,6 +81,21 @@ class TaskBatches:
         return Tasks(support, support_labels, query, query_labels)
 
 
-def device_of(model: torch.nn.Module) -> torch.device:
+def train_on_tasks(
+    model: M, batches: TaskBatches, rate: float, checkpoint: str | Path | None, progress: Progress | None
+) -> Trained[M]:
+    """Train a model that gives the logits of queries (t, q, c) for :class:`Tasks`, by Adam on their cross-entropy."""
+
+    def objective(tasks: Tasks) -> dict[str, Tensor]:
+        logits = model(tasks).flatten(0, 1)  # (t q, c)
+        answers = tasks.query_labels.repeat(len(tasks.query))
+        return {"loss": cross_entropy(logits, answers), "accuracy": (logits.argmax(1) == answers).float().mean()}
+
+    player = Player(model, objective, torch.optim.Adam(model.parameters(), rate))
+    history = fit(player, batches, steps=batches.steps, seed=batches.seed, checkpoint=checkpoint, progress=progress)
+    return Trained(model, history, batches.images_seen)
+
+
+def device_of(model: nn.Module) -> torch.device:
     """Where the parameters of a model are."""
     return next(model.parameters(), torch.zeros(0)).device
