@@ -142,6 +142,24 @@ def test_a_row_of_zeros_stays_zeros_and_gives_no_nan() -> None:
         assert scores.isfinite().all()
 
 
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    ("scale", "dtype"),
+    [
+        (1e4, torch.float16),
+        (1e-7, torch.float16),
+        (1e30, torch.bfloat16),
+        (1e30, torch.float32),
+        (1e-30, torch.float32),
+    ],
+)
+def test_no_scale_of_the_features_overflows(head: str, scale: float, dtype: torch.dtype) -> None:
+    features = (scale * torch.eye(3).repeat_interleave(5, 0)).to(dtype)
+    features += features.amax() * 0.01 * torch.rand(15, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    episodes = Episodes(torch.arange(15) // 5, 3, 1, 2, count=20, seed=0)
+    assert evaluate_episodes(features, episodes, head=head).mean == 1.0
+
+
 def test_the_interval_is_students() -> None:
     accuracies = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for level in (0.9, 0.95):
@@ -174,6 +192,7 @@ def test_senseless_scores_are_refused(accuracies: Tensor, level: float, message:
         ({"features": torch.full((120, D), torch.nan)}, "`features` has NaN"),
         ({"copies": torch.zeros(120, D)}, "`copies` must be floating point with 3 axes"),
         ({"copies": torch.zeros(9, 2, D)}, "`copies` has 9 rows"),
+        ({"copies": torch.zeros(120, 2, D + 1)}, "`copies` has 7 features a row, but `features` 6"),
     ],
 )
 def test_what_evaluation_refuses(change: dict[str, Any], message: str) -> None:
@@ -188,3 +207,9 @@ def test_supports_and_labels_must_fit() -> None:
         fit_head("centroid", torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
     with pytest.raises(ValueError, match="one of them has no support"):
         fit_head("centroid", torch.zeros(1, 2, 2), torch.tensor([0, 2]))
+    with pytest.raises(ValueError, match="`labels` must count from 0, but the lowest is -1"):
+        fit_head("centroid", torch.zeros(1, 2, 2), torch.tensor([-1, 0]))
+    with pytest.raises(TypeError, match=r"`labels` has dtype torch\.float32"):
+        fit_head("centroid", torch.zeros(1, 2, 2), torch.tensor([0.0, 1.0]))
+    with pytest.raises(TypeError, match="`features` is a list"):
+        evaluate_episodes([[0.0]], Episodes(torch.arange(4) // 2, 2, 1, 1, count=1, seed=0))  # type: ignore[arg-type]

@@ -111,3 +111,8 @@ def test_senseless_numbers_are_refused(rate: float, block: int) -> None:
 def test_a_senseless_layer_is_refused(rate: float, ramp: int) -> None:
     with pytest.raises(ValueError, match="`rate` must lie in"):
         DropBlock(rate, ramp=ramp)
+
+
+def test_maps_without_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`x` must be maps \(n, c, h, w\), but has shape \(6, 6, 6\)"):
+        drop_block(torch.ones(6, 6, 6), 0.1, 2)

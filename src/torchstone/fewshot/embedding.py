@@ -92,13 +92,15 @@ def embed_copies(
 
 
 def unit_rows(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Each row over its Euclidean norm; a row of zeros stays zeros.
+    """Each row over its Euclidean norm, whatever its scale; a row of zeros stays zeros.
 
     >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return nn.functional.normalize(features, dim=-1)
+    largest = features.abs().amax(-1, keepdim=True)
+    scaled = features / torch.where(largest > 0, largest, 1)  # so that no square overflows or vanishes
+    return nn.functional.normalize(scaled, dim=-1)
 
 
 def _features(encoder: nn.Module, batch: Shaped[Tensor, "b ..."]) -> Float[Tensor, "b d"]:

@@ -96,6 +96,7 @@ def evaluate_episodes(
 
     Raises:
         ValueError: the features don't belong to these episodes or are not finite, or an option is out of range.
+        TypeError: the features are no tensor.
 
     >>> features = torch.eye(3).repeat_interleave(4, 0)
     >>> scores = evaluate_episodes(features, Episodes(torch.arange(12) // 4, 2, 1, 3, count=10, seed=0))
@@ -109,6 +110,8 @@ def evaluate_episodes(
     _check(features, "features", 2, episodes)
     if copies is not None:
         _check(copies, "copies", 3, episodes)
+        if copies.shape[2] != features.shape[1]:
+            raise ValueError(f"`copies` has {copies.shape[2]} features a row, but `features` {features.shape[1]}.")
     supports = features[:, None] if copies is None else copies  # (n, m, d)
     labels = episodes.support_labels.repeat_interleave(supports.shape[1]).to(features.device)
     answers = episodes.query_labels.to(features.device)
@@ -127,6 +130,8 @@ def _blocks(episodes: Episodes, numbers: int) -> Iterator[tuple[Int64[Tensor, "e
 
 
 def _check(values: Tensor, name: str, rank: int, episodes: Episodes) -> None:
+    if not isinstance(values, Tensor):
+        raise TypeError(f"`{name}` is a {type(values).__name__}: a torch tensor is needed, as from embed(...).")
     if values.ndim != rank or not values.is_floating_point():
         raise ValueError(
             f"`{name}` must be floating point with {rank} axes, but is {values.dtype} of shape {tuple(values.shape)}."

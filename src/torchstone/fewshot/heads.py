@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from torchstone.fewshot.embedding import unit_rows
+from torchstone.fewshot.inputs import check_labels
 from torchstone.probes import logistic_regression
 
 Scorer = Callable[[Tensor], Tensor]
@@ -59,10 +60,12 @@ def fit_head(
             heads but ``prototypes`` do.
 
     Returns:
-        A function from queries (e, q, d) to scores (e, q, c).
+        A function from queries (e, q, d) to scores (e, q, c), in float64 but for ``logistic``, which follows the
+        supports.
 
     Raises:
-        ValueError: there is no such head, shapes don't fit, or ``c`` is not positive.
+        ValueError: there is no such head, shapes don't fit, a label is negative, or ``c`` is not positive.
+        TypeError: ``labels`` are not integers.
 
     >>> score = fit_head("centroid", torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.tensor([0, 1]))
     >>> score(torch.tensor([[[5.0, 0.1], [0.2, 3.0]]])).argmax(-1)
@@ -79,6 +82,9 @@ def fit_head(
             f"`support` must be (e, s, d) and `labels` (s,), but they have shapes {tuple(support.shape)} and "
             f"{tuple(labels.shape)}."
         )
+    check_labels(labels)
+    if labels.min() < 0:
+        raise ValueError(f"`labels` must count from 0, but the lowest is {int(labels.min())}.")
     sizes = labels.bincount()
     if not sizes.all():
         raise ValueError(f"`labels` must have each class from 0 to {len(sizes) - 1}, but one of them has no support.")
@@ -125,7 +131,7 @@ def _fit_means(support: Tensor, labels: Tensor, ways: int, c: float) -> Scorer:
 
 
 def _nearness(means: Float[Tensor, "e c d"], x: Float[Tensor, "e q d"]) -> Float[Tensor, "e q c"]:
-    return -squared_distances(x.double(), means).to(x.dtype)
+    return -squared_distances(x.double(), means)
 
 
 def _fit_neighbour(support: Tensor, labels: Tensor, ways: int, c: float) -> Scorer:
@@ -137,7 +143,7 @@ def _nearest(
 ) -> Float[Tensor, "e q c"]:
     nearness = -squared_distances(x.double(), support)
     best = nearness.new_full((*nearness.shape[:2], ways), -torch.inf)
-    return best.scatter_reduce(2, labels.expand_as(nearness), nearness, "amax").to(x.dtype)
+    return best.scatter_reduce(2, labels.expand_as(nearness), nearness, "amax")
 
 
 def _fit_svm(support: Tensor, labels: Tensor, ways: int, c: float) -> Scorer:
@@ -157,10 +163,8 @@ def _votes(machines: list[Any], x: Float[Tensor, "e q d"]) -> Float[Tensor, "e q
     decisions = (
         machine.decision_function(rows.numpy()) for machine, rows in zip(machines, x.double().cpu(), strict=True)
     )
-    scores = torch.stack([torch.from_numpy(decision) for decision in decisions]).to(x)
-    return (
-        scores if scores.ndim == 3 else torch.stack([-scores, scores], dim=-1)
-    )  # scikit-learn has one for two classes
+    scores = torch.stack([torch.from_numpy(decision) for decision in decisions]).to(x.device)
+    return scores if scores.ndim == 3 else torch.stack([-scores, scores], dim=-1)  # two classes have one decision
 
 
 HEADS = {

@@ -33,7 +33,7 @@ def drop_block(
         The maps (n, c, h, w).
 
     Raises:
-        ValueError: ``rate`` is outside [0, 1), or ``block`` is below 1 or larger than the map.
+        ValueError: ``x`` has another rank, ``rate`` is outside [0, 1), or ``block`` is below 1 or larger than the map.
 
     Example:
         >>> y = drop_block(torch.ones(1, 1, 4, 4), 0.3, 2, generator=torch.Generator().manual_seed(2))
@@ -48,6 +48,8 @@ def drop_block(
     Paper: Ghiasi, Lin, Le 2018, arXiv:1810.12890, algorithm 1.
     Differs from the paper: nothing.
     """
+    if x.ndim != 4:
+        raise ValueError(f"`x` must be maps (n, c, h, w), but has shape {tuple(x.shape)}. Add axes: x[None].")
     h, w = x.shape[-2:]
     if not isinstance(rate, Tensor) and not 0 <= rate < 1:
         raise ValueError(f"`rate` must lie in [0, 1), but is {rate}.")
