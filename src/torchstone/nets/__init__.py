@@ -2,11 +2,13 @@
 
 from torchstone.nets.conv4 import Conv4
 from torchstone.nets.drop_block import DropBlock, drop_block
+from torchstone.nets.nin import NIN
 from torchstone.nets.plain import TINY_10, PlainNet, Row, plain, plain_table, tiny10, width_n
 from torchstone.nets.resnet12 import ResNet12
 from torchstone.nets.seeded import seeded
 
 __all__ = [
+    "NIN",
     "TINY_10",
     "Conv4",
     "DropBlock",

@@ -49,6 +49,13 @@ def for_encoder(images: Shaped[Tensor, "n c h w"], encoder: nn.Module) -> Float[
     return x if parameter is None else x.to(parameter)
 
 
+def chunks(images: Shaped[Tensor, "n ..."], size: int) -> list[Shaped[Tensor, "b ..."]]:
+    """All images in order, ``size`` at a time."""
+    if size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, but is {size}.")
+    return [images[start : start + size] for start in range(0, len(images), size)]
+
+
 def generator(seed: int, purpose: str) -> torch.Generator:
     """A generator of its own for every seed and purpose; hashed, so that near seeds give unrelated streams."""
     digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
