@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "torchstone.cli.compare:Compare",
     "optim": "torchstone.cli.optim:Optim",
     "fewshot": "torchstone.cli.fewshot:Fewshot",
+    "selfsup": "torchstone.cli.selfsup:Selfsup",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."
 INTERRUPTED = 130
