@@ -1,8 +1,10 @@
 """Retrieval metrics against plain Python, pytorch-metric-learning, hand examples and expectations."""
 
 import math
+import re
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -155,40 +157,61 @@ def test_the_cosine_ranks_by_angles(seed: int) -> None:
 def test_less_memory_means_more_chunks_and_the_same_numbers() -> None:
     x, labels = data(300, 8, 10)
     ample = retrieval_metrics(x, labels, per_query=True)
-    tight = retrieval_metrics(x, labels, memory=90 * KiB, per_query=True)
+    tight = retrieval_metrics(x, labels, memory=130 * KiB, per_query=True)
     assert_equal(of_queries(tight), of_queries(ample))
     assert_equal(triple(tight), triple(ample))
 
 
 def test_chunks_hold_what_the_budget_allows() -> None:
     sizes = [50] * 10 + [2] * 90
-    budget = 8 * row_bytes(1000, 51)
-    parts = list(chunks(sizes, n=1000, budget=budget))
+    budget = 8 * row_bytes(1000, 20, 51)
+    parts = list(chunks(sizes, n=1000, d=20, budget=budget))
     assert [row for part in parts for row in range(100)[part]] == list(range(100))
-    assert all((part.stop - part.start) * row_bytes(1000, sizes[part.start]) <= budget for part in parts)
+    assert all((part.stop - part.start) * row_bytes(1000, 20, sizes[part.start] + 1) <= budget for part in parts)
     assert parts[0].stop == 8
     assert parts[2].stop - parts[2].start > 8  # classes that need less, more of them
 
 
-class Largest(TorchDispatchMode):
-    """Remembers the bytes of the largest tensor that any operation gave back."""
+class Alive(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations gave back and that still live; the most there were at once."""
 
-    nbytes = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[int, int] = {}
+        self.most = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        given = {each.untyped_storage()._cdata for each in args if isinstance(each, Tensor)}
         for each in out if isinstance(out, tuple | list) else [out]:
-            if isinstance(each, Tensor):
-                self.nbytes = max(self.nbytes, each.untyped_storage().nbytes())
+            if isinstance(each, Tensor) and each.untyped_storage()._cdata not in {*given, *self.sizes}:
+                self.watch(each.untyped_storage())
         return out
 
+    def watch(self, storage: torch.UntypedStorage) -> None:
+        self.sizes[storage._cdata] = storage.nbytes()
+        weakref.finalize(storage, self.sizes.pop, storage._cdata)
+        self.most = max(self.most, sum(self.sizes.values()))
 
-@pytest.mark.parametrize("memory", [256 * KiB, 1024 * KiB])
-def test_no_tensor_exceeds_the_memory_that_was_given(memory: int) -> None:
-    x, labels = torch.randn(1000, 6, generator=generator()), torch.arange(1000) // 100
-    with Largest() as largest:
-        retrieval_metrics(x, labels, memory=memory)  # all distances at once would be 8 MB
-    assert memory / 8 < largest.nbytes < memory
+
+@pytest.mark.parametrize("share", [1, 2, 4])
+@pytest.mark.parametrize(("n", "d", "each"), [(1000, 6, 100), (1000, 500, 5), (2000, 2, 4), (2000, 64, 10)])
+def test_all_tensors_together_stay_within_the_memory_that_was_given(n: int, d: int, each: int, share: int) -> None:
+    x, labels = torch.randn(n, d, generator=generator()), torch.arange(n) // each
+    with pytest.raises(ValueError, match="`memory` must be at least") as refused:
+        retrieval_metrics(x, labels, memory=1)
+    memory = share * int(re.findall(r"at least (\d+) bytes", str(refused.value))[0])
+    with Alive() as alive:
+        retrieval_metrics(x, labels, memory=memory)
+    assert memory / 8 < alive.most <= memory
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_reference_set_stays_within_the_memory_too(metric: Literal["euclidean", "cosine"]) -> None:
+    (x, labels), (y, others) = data(1000, 40, 30), data(500, 40, 30, 1)
+    with Alive() as alive:
+        retrieval_metrics(y, others, reference=x, reference_labels=labels, metric=metric, memory=1100 * KiB)
+    assert alive.most <= 1100 * KiB
 
 
 def test_equal_distances_come_in_the_order_of_rows() -> None:

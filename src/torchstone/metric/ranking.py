@@ -60,9 +60,9 @@ def _points(x: Tensor, metric: str) -> Float[Tensor, "n d"]:
     return unit(x.double()) if metric == "cosine" else x.double()
 
 
-def row_bytes(n: int, k: int) -> int:
-    """Memory that ranking one query among ``n`` references takes: its keys, and what is kept of the nearest ``k``."""
-    return BYTES * n + 8 * BYTES * k
+def row_bytes(n: int, d: int, k: int) -> int:
+    """Memory that ranking one query takes: itself, its keys for ``n`` references, what is kept of the nearest ``k``."""
+    return BYTES * (n + d + 1) + 8 * BYTES * k
 
 
 def nearest(places: Space, rows: Int64[Tensor, " q"], k: int, buffer: Float[Tensor, " s"]) -> tuple[Tensor, Tensor]:
@@ -97,10 +97,10 @@ def sorted_keys(keys: Int64[Tensor, "q n"], k: int) -> Int64[Tensor, "q k"]:
     return keys[:, :k]
 
 
-def chunks(sizes: list[int], n: int, budget: int) -> Iterator[slice]:
+def chunks(sizes: list[int], n: int, d: int, budget: int) -> Iterator[slice]:
     """Runs of queries that fit the budget, by their ``sizes``, in falling order: how many neighbours each needs."""
     start = 0
     while start < len(sizes):
-        stop = start + max(1, budget // row_bytes(n, sizes[start]))
+        stop = start + max(1, budget // row_bytes(n, d, sizes[start] + 1))
         yield slice(start, min(stop, len(sizes)))
         start = stop

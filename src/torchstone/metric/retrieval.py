@@ -14,6 +14,7 @@ from torchstone.metric.ranking import BYTES, Space, chunks, nearest, row_bytes, 
 
 MiB = 2**20
 ENOUGH = 48 * MiB  # larger chunks gain nothing
+EACH = 64  # bytes that labels, places and results take for each query and reference
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def retrieval_metrics(
         reference_labels: their classes, (n,).
         metric: ``"euclidean"``, or ``"cosine"``: of rows brought to length 1.
         average: over queries (``"micro"``), or over the means of their classes (``"class"``).
-        memory: bytes to work in, the float64 copies of queries and references included; less means more chunks.
+        memory: bytes for all tensors that it makes, float64 copies of queries and references included; less means more
+            chunks. What the product of matrices needs for itself, some MB, comes on top.
         per_query: whether the values of each query are kept.
 
     Returns:
@@ -89,7 +91,7 @@ def retrieval_metrics(
     >>> retrieval_metrics(x, torch.tensor([0, 0, 1, 1, 2]))  # the last has no other of its class
     RetrievalMetrics(precision_at_1=1.0, r_precision=1.0, map_at_r=1.0, queries=4, dropped=1, tied=0)
 
-    Paper: Musgrave, Belongie, Lim 2020, arXiv:2003.08505, section 3.2.
+    Paper: Musgrave, Belongie, Lim 2020, arXiv:2003.08505, section 3.
     Differs from the paper: nothing.
     """
     other_labels = _check(query, labels, reference, reference_labels, metric, average)
@@ -128,7 +130,7 @@ def _score(
     tied = sizes.new_zeros(())
     order = sizes.argsort(descending=True, stable=True)[: int((sizes > 0).sum())]
     available, needed = len(places.reference) - places.own, sizes[order].tolist()
-    parts = list(chunks(needed, len(places.reference), min(budget, ENOUGH)))
+    parts = list(chunks(needed, len(places.reference), places.query.shape[1] - 1, min(budget, ENOUGH)))
     longest = max(part.stop - part.start for part in parts)
     buffer = places.query.new_empty(longest * len(places.reference))
     for part in parts:
@@ -160,16 +162,17 @@ def _average(values: Float[Tensor, "q 3"], labels: Tensor, average: str) -> Floa
 
 
 def _chunk_budget(query: Tensor, reference: Tensor | None, k: int, memory: int) -> int:
-    """What ``memory`` leaves for chunks beside the float64 copies, of which making them takes twice as much."""
+    """What ``memory`` leaves for chunks beside results and float64 copies, of which making takes twice as much."""
     n = len(query if reference is None else reference)
     copies = BYTES * (query.shape[1] + 1) * (n + len(query))
-    least = max(2 * copies, copies + row_bytes(n, k + 1))
+    results = EACH * (n + len(query))
+    least = results + max(2 * copies, copies + row_bytes(n, query.shape[1], k + 1))
     if memory < least:
         raise ValueError(
             f"`memory` must be at least {least} bytes ({least / MiB:.1f} MiB) for {len(query)} queries and {n} "
             f"references of {query.shape[1]} features, but is {memory}."
         )
-    return memory - copies
+    return memory - copies - results
 
 
 def _warn_of_ties(tied: int, queries: int) -> None:
