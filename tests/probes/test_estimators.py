@@ -62,3 +62,18 @@ def test_labels_that_do_not_fit_are_refused() -> None:
         CentroidProbe().fit(x, y).score(x, y[1:])
     with pytest.raises(ValueError, match="one class only"):
         LogisticProbe().fit(x, torch.full_like(y, 7))
+
+
+@pytest.mark.parametrize("make", [LogisticProbe, KNNProbe, CentroidProbe])
+@pytest.mark.parametrize("scaling", ["standard", "l2", None])
+def test_what_cannot_be_predicted_is_refused(make: Callable[..., Probe], scaling: str | None) -> None:
+    x, y = problem(30, 4)
+    learnt = make(scaling=scaling).fit(x, y)
+    with pytest.raises(ValueError, match="`x` has NaN or infinite values"):
+        learnt.predict(x * torch.nan)
+    with pytest.raises(ValueError, match=r"`x` has shape \(30, 3\), but the training examples \(30, 4\)"):
+        learnt.predict(x[:, :3])
+    with pytest.raises(ValueError, match=r"as many problems"):
+        make(scaling=scaling).fit(*problem(3, 30, 4)).predict(problem(2, 30, 4)[0])
+    with pytest.raises(TypeError, match="`y` is a list"):
+        learnt.score(x, y.tolist())

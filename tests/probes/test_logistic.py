@@ -214,6 +214,21 @@ def test_running_out_of_steps_is_said_with_numbers() -> None:
     assert not fit.converged.any()
 
 
+@pytest.mark.parametrize("d", [5, 50])
+def test_biases_sum_to_zero(d: int) -> None:
+    x, y = episodes(3, 4, 5, d)
+    torch.testing.assert_close(logistic_regression(x + 7, y).bias.sum(-1), torch.zeros(3).double(), atol=1e-8, rtol=0)
+
+
+def test_what_cannot_be_predicted_is_refused() -> None:
+    x, y = episodes(2, 3, 4, 5)
+    fit = logistic_regression(x, y)
+    with pytest.raises(ValueError, match="`x` has NaN or infinite values"):
+        fit.predict(x * nan)
+    with pytest.raises(ValueError, match=r"`x` has shape \(2, 12, 4\), but the weights \(2, 3, 5\)"):
+        fit.predict(x[..., :4])
+
+
 def bad(x: Any = None, y: Any = None, **settings: Any) -> None:
     features, labels = episodes(2, 3, 4, 5)
     logistic_regression(features if x is None else x, labels if y is None else y, **settings)
@@ -224,6 +239,7 @@ def bad(x: Any = None, y: Any = None, **settings: Any) -> None:
     [
         (normal(2, 12, 5) * nan, "`x` has NaN or infinite values"),
         (torch.full((2, 12, 5), inf), "`x` has NaN or infinite values"),
+        (normal(2, 12, 5) * 1e200, "`x` has NaN or infinite values"),  # their squares are
         (normal(12), r"`x` has shape \(12,\): features are \(n, d\)"),
         (normal(2, 12, 0), r"`x` has shape \(2, 12, 0\)"),
         (normal(2, 11, 5), r"`y` has shape \(2, 12\), but must have one label a row: \(2, 11\)"),

@@ -79,6 +79,13 @@ def test_a_large_offset_costs_nothing() -> None:
     assert torch.equal(far, knn(x, y, test, metric="euclidean"))
 
 
+def test_an_outlier_makes_no_ties_of_near_examples() -> None:
+    x, y = torch.tensor([[0.0], [1.0], [1e6]], dtype=torch.float64), torch.arange(3)
+    assert knn(x, y, torch.tensor([[0.9], [0.4]]), metric="euclidean").tolist() == [1, 0]
+    near = torch.tensor([[1.0, 0.0], [1.0, 1e-5]], dtype=torch.float64)
+    assert knn(near, y[:2], near[1:]).tolist() == [1]
+
+
 def test_a_row_of_zeros_is_as_far_as_a_right_angle() -> None:
     x, y = torch.tensor([[0.0, 0.0], [-1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 2])
     with pytest.warns(ProbeWarning, match="1 of 3 rows are all 0"):

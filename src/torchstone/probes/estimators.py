@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int, Int64, Real
 from torch import Tensor
 
-from torchstone.probes.inputs import check_features, check_labels
+from torchstone.probes.inputs import check_features, check_finite, check_labels, check_like
 from torchstone.probes.logistic import LogisticFit, logistic_regression
-from torchstone.probes.neighbours import Metric, centroids, knn
+from torchstone.probes.neighbours import Metric, centroids, knn, nearest_mean
 from torchstone.probes.scaling import Scaler, Scaling, scaler
 
 
@@ -24,6 +24,7 @@ class Probe(ABC):
         self.scaling: Scaling | None = scaling
         self.labels: Tensor = torch.empty(0)
         self._scaler: Scaler | None = None
+        self._shape = torch.Size()
 
     def fit(self, x: Real[Tensor, "*e n d"], y: Int[Tensor, "*e n"]) -> Self:
         """Learn from features (n, d) with labels (n,), or from (e, n, d) with (e, n): e problems at once."""
@@ -31,20 +32,29 @@ class Probe(ABC):
         if isinstance(y, Tensor) and y.numel() and not y.is_floating_point():
             self.labels, y = torch.unique(y, return_inverse=True)
         check_labels(y, x.shape[:-1], None)
-        self._scaler = scaler(x, self.scaling)
+        self._scaler, self._shape = scaler(x, self.scaling), x.shape
         self._learn(self._scaler(x), y)
         return self
 
     def predict(self, x: Real[Tensor, "*e m d"]) -> Int64[Tensor, "*e m"]:
-        """Labels of features (m, d), or (e, m, d) for as many problems; e problems may share an (m, d)."""
+        """Labels of features (m, d), or (e, m, d) for as many problems; e problems may share an (m, d).
+
+        Raises:
+            RuntimeError: nothing was learnt yet.
+            ValueError: the features are not finite, or not as many as were learnt from.
+        """
         if self._scaler is None:
             raise RuntimeError(f"This {type(self).__name__} has learnt nothing yet: call fit(x, y) first.")
         check_features(x, "x")
+        check_finite(x, "x")
+        check_like(x, "x", self._shape, "the training examples")
         return self.labels[self._decide(self._scaler(x))]
 
     def score(self, x: Real[Tensor, "*e m d"], y: Int[Tensor, "*e m"]) -> Float[Tensor, "*e"]:
         """The share of examples whose label is predicted right, 0-d or (e,)."""
         predicted = self.predict(x)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"`y` is a {type(y).__name__}: a tensor of labels is needed.")
         if y.shape not in (predicted.shape, predicted.shape[-1:]):
             raise ValueError(f"`y` has shape {tuple(y.shape)}, but the predictions {tuple(predicted.shape)}.")
         return (predicted == y).double().mean(-1)
@@ -125,6 +135,4 @@ class CentroidProbe(Probe):
         self.centroids = centroids(x, y, classes=len(self.labels))
 
     def _decide(self, x: Tensor) -> Tensor:
-        means = self.centroids
-        classes = torch.arange(means.shape[-2], device=means.device).expand(means.shape[:-1])
-        return knn(means, classes, x, metric=self.metric)
+        return nearest_mean(self.centroids, x, self.metric)

@@ -36,6 +36,15 @@ def check_finite(values: Tensor, name: str) -> None:
         raise ValueError(f"`{name}` has NaN or infinite values: clean them, or find the layer that makes them.")
 
 
+def check_like(x: Tensor, name: str, shape: torch.Size, what: str) -> None:
+    """Refuse what has not the features of ``shape``, (n, d) or (e, n, d), or is for another number of problems."""
+    if x.shape[-1] != shape[-1] or (x.ndim == 3 and x.shape[:-2] != shape[:-2]):
+        raise ValueError(
+            f"`{name}` has shape {tuple(x.shape)}, but {what} {tuple(shape)}: as many features are needed, and as many "
+            f"problems, or an (m, d) `{name}` for all of them."
+        )
+
+
 def check_labels(y: Tensor, shape: torch.Size, classes: int | None, name: str = "y") -> int:
     """The number of classes c, after refusing labels that aren't integers of ``shape`` from 0 to c - 1."""
     if not isinstance(y, Tensor):

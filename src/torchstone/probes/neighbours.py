@@ -14,6 +14,7 @@ from torchstone.probes.inputs import (
     check_features,
     check_finite,
     check_labels,
+    check_like,
     delivered,
     examples_by_class,
 )
@@ -21,7 +22,7 @@ from torchstone.probes.scaling import l2_normalize
 
 Metric = Literal["cosine", "euclidean"]
 BLOCK = 2**22  # distances held at once
-TIE = 1e-10  # distances that differ by less than this part of the squared norms are equal: rounding decides nothing
+TIE = 1e-13  # distances that differ by less than this part of the squared norms are equal: rounding decides nothing
 
 
 @torch.no_grad()
@@ -38,7 +39,9 @@ def knn(
     .. math:: d(x, z) = \|x - z\|_2 \text{ (euclidean)}, \qquad 1 - \frac{x^\top z}{\|x\|\,\|z\|} \text{ (cosine)}
 
     Of training examples that are equally near, the one that comes first is taken; of classes with equally many votes,
-    the lowest. Computed in float64, exactly, in blocks of test examples of bounded memory.
+    the lowest. Two are equally near if their cosines differ by less than about 2e-13, or their squared distances by
+    less than 1e-13 of the largest squared norm about the mean of all: rounding decides nothing. Computed in float64,
+    in blocks of test examples of bounded memory.
 
     Args:
         x_train: (n, d), or (e, n, d) for e problems.
@@ -127,14 +130,17 @@ def nearest_centroid(
     >>> nearest_centroid(torch.tensor([[1.0], [3.0], [7.0]]), torch.tensor([0, 0, 1]), torch.tensor([[4.0], [5.0]]))
     tensor([0, 1])
 
-    Paper: Wang, Chao, Weinberger, van der Maaten 2019, arXiv:1911.04623, section 3, on normalised features (CL2N).
+    Paper: Wang, Chao, Weinberger, van der Maaten 2019, arXiv:1911.04623, on normalised features (CL2N).
     Differs from the paper: features are taken as they come; centre and normalise them first (:func:`l2_normalize`).
     """
     check_problem(x_train, y_train, x_test)
-    means = centroids(x_train, y_train)
-    return knn(
-        means, torch.arange(means.shape[-2], device=means.device).expand(means.shape[:-1]), x_test, metric=metric
-    )
+    return nearest_mean(centroids(x_train, y_train), x_test, metric)
+
+
+def nearest_mean(means: Float[Tensor, "*e c d"], x: Real[Tensor, "*e m d"], metric: Metric) -> Int64[Tensor, "*e m"]:
+    """Which of the ``means`` is nearest to each row of ``x``."""
+    classes = torch.arange(means.shape[-2], device=means.device).expand(means.shape[:-1])
+    return knn(means, classes, x, metric=metric)
 
 
 def check_problem(x_train: Tensor, y_train: Tensor, x_test: Tensor) -> int:
@@ -144,12 +150,7 @@ def check_problem(x_train: Tensor, y_train: Tensor, x_test: Tensor) -> int:
         check_finite(x, name)
     classes = check_labels(y_train, x_train.shape[:-1], None, "y_train")
     check_devices(("x_train", x_train), ("y_train", y_train), ("x_test", x_test))
-    many = x_test.ndim == 3
-    if x_train.shape[-1] != x_test.shape[-1] or (many and x_train.shape[:-2] != x_test.shape[:-2]):
-        raise ValueError(
-            f"`x_test` has shape {tuple(x_test.shape)}, but `x_train` {tuple(x_train.shape)}: as many "
-            "features are needed, and as many problems, or an (m, d) `x_test` for all of them."
-        )
+    check_like(x_test, "x_test", x_train.shape, "`x_train`")
     return classes
 
 
