@@ -99,6 +99,14 @@ def test_scikit_learns_classifiers_will_do() -> None:
     torch.testing.assert_close(result.accuracy[0], result.accuracy[1])
 
 
+def test_what_was_not_tried_has_no_accuracy() -> None:
+    result = probe(*numbered(60), labels_per_class=(2, 10), seed=0, methods={"notes": Notes()})
+    with pytest.raises(ValueError, match="`method` must be one of notes, but is 'svm'"):
+        result.of("svm", 2)
+    with pytest.raises(ValueError, match="`labels_per_class` must be one of 2, 10, but is 3"):
+        result.of("notes", 3)
+
+
 def test_it_prints_a_table() -> None:
     x, y = numbered(60)
     text = str(probe(x, y, labels_per_class=(2, 10), seed=0, methods={"all right": Notes()}))
@@ -112,6 +120,9 @@ def test_it_prints_a_table() -> None:
         ({"labels_per_class": (21,), "test": numbered(6)}, "Class 0 has 20 examples, but 21 labelled ones are needed"),
         ({"labels_per_class": (0, 5)}, r"`labels_per_class` is \(0, 5\)"),
         ({"labels_per_class": ()}, r"`labels_per_class` is \(\)"),
+        ({"labels_per_class": 5}, "`labels_per_class` is 5: give positive whole numbers"),
+        ({"labels_per_class": (2.5,)}, "give positive whole numbers"),
+        ({"methods": {}}, "`methods` is empty"),
         ({"draws": 0}, "`draws` is 0"),
         ({"labels": torch.arange(60) % 3 * 2}, "Class 1 has 0 examples"),
         ({"labels": torch.arange(59) % 3}, r"`labels` has shape \(59,\)"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import torch
@@ -38,6 +39,12 @@ class FewLabels:
 
     def of(self, method: str, labels_per_class: int) -> Float[Tensor, " draws"]:
         """The accuracies of one method at one number of labels, in the order of the draws."""
+        for name, value, known in (
+            ("method", method, self.methods),
+            ("labels_per_class", labels_per_class, self.labels_per_class),
+        ):
+            if value not in known:
+                raise ValueError(f"`{name}` must be one of {', '.join(map(str, known))}, but is {value!r}.")
         return self.accuracy[self.methods.index(method), self.labels_per_class.index(labels_per_class)]
 
     def __str__(self) -> str:
@@ -97,11 +104,17 @@ def probe(
     check_devices(("features", features), ("labels", labels))
     check_finite(features, "features")
     chosen = default_methods() if methods is None else dict(methods)
+    if not chosen:
+        raise ValueError("`methods` is empty: give at least one classifier, or leave it out for three probes.")
     shuffled = shuffled_by_class(labels, c, draws, seed)
     check_numbers(labels_per_class, [len(places) for places in shuffled[0]], held_out=test is None)
     accuracy = torch.empty(len(chosen), len(labels_per_class), draws, dtype=torch.float64)
     for t, classes in enumerate(shuffled):
-        x, y = test or picked(features, labels, [places[max(labels_per_class) :] for places in classes])
+        x, y = (
+            test
+            if test is not None
+            else picked(features, labels, [places[max(labels_per_class) :] for places in classes])
+        )
         for j, m in enumerate(labels_per_class):
             shown = picked(features, labels, [places[:m] for places in classes])
             for i, method in enumerate(chosen.values()):
@@ -132,8 +145,9 @@ def picked(features: Tensor, labels: Tensor, places: list[Tensor]) -> tuple[Tens
 
 def check_numbers(labels_per_class: Sequence[int], sizes: list[int], *, held_out: bool) -> None:
     """Refuse numbers of labels below 1, or above what each class has, if need be with one more for the test."""
-    if not labels_per_class or min(labels_per_class) < 1:
-        raise ValueError(f"`labels_per_class` is {labels_per_class}: give positive numbers.")
+    numbers = labels_per_class if isinstance(labels_per_class, Sequence) else ()
+    if not numbers or not all(isinstance(number, Integral) and number >= 1 for number in numbers):
+        raise ValueError(f"`labels_per_class` is {labels_per_class}: give positive whole numbers, such as (10, 100).")
     needed = max(labels_per_class) + held_out
     for label, size in enumerate(sizes):
         if size < needed:
