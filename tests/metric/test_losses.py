@@ -292,3 +292,20 @@ def test_bad_hyperparameters_are_refused_in_words(loss: str) -> None:
     name = "angle" if loss == "arcface" else "margin"
     with pytest.raises(ValueError, match=f"`{name}` must"):
         make(loss, **{name: -1.0})
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_hyperparameter_may_be_nan(name: str) -> None:
+    for hyperparameter in LOSSES[name].space:
+        with pytest.raises(ValueError, match=f"`{hyperparameter}` must be"):
+            make(name, **{hyperparameter: float("nan")})
+
+
+def test_what_only_whole_numbers_or_positive_ones_can_be() -> None:
+    for bins in (2.5, 1):
+        with pytest.raises(ValueError, match="`bins` must be"):
+            make("fast_ap", bins=bins)
+    with pytest.raises(ValueError, match="`alpha` must be finite and above 0"):
+        make("multi_similarity", alpha=0)
+    with pytest.raises(ValueError, match="`classes` and `dim` must be at least 1"):
+        LOSSES["cosface"].make(-1, D)

@@ -1,5 +1,6 @@
 """The methods of the reality check in one table: how each is made, what of it is tuned, and who wrote it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from torchstone.metric.class_softmax import ClassSoftmax, SoftTriple
+from torchstone.metric.inputs import check_number
 from torchstone.metric.losses import MetricLoss
 from torchstone.metric.margin import MarginLoss
 from torchstone.metric.nt_xent import nt_xent
@@ -30,6 +32,12 @@ class Range:
     default: float
     log: bool = False
     integer: bool = False
+
+    def check(self, name: str, value: float) -> None:
+        """Refuse a value that is not finite, or not positive where logarithms are taken, or not whole where it must."""
+        check_number(name, value, 0 if self.log else -math.inf, open_end=self.log)
+        if self.integer and (value != int(value) or value < self.low):
+            raise ValueError(f"`{name}` must be a whole number of at least {self.low:g}, but is {value}.")
 
 
 WEIGHT_RATE = Range(1e-6, 1.0, default=1e-2, log=True)
@@ -77,11 +85,16 @@ class Row:
             settings: hyperparameters by name; the others have their defaults.
 
         Raises:
-            ValueError: a hyperparameter is unknown.
+            ValueError: a hyperparameter is unknown, not finite, or must be a whole number in its range and is not;
+                ``classes`` or ``dim`` is below 1.
         """
         unknown = sorted(settings.keys() - self.space.keys())
         if unknown:
             raise ValueError(f"{self.name!r} has no {unknown[0]!r}: its hyperparameters are {', '.join(self.space)}.")
+        if classes < 1 or dim < 1:
+            raise ValueError(f"`classes` and `dim` must be at least 1, but are {classes} and {dim}.")
+        for name, value in settings.items():
+            self.space[name].check(name, value)
         return self.build(classes, dim, seed, {**self.defaults, **settings})
 
 

@@ -62,8 +62,8 @@ class ClassBalancedBatches:
         _check(images, labels)
         self.images, self.labels = images.to(device), labels.to(device)
         self.classes, self.instances, self.seed, self.augment = classes, instances, seed, augment
-        names = labels.cpu().unique()  # type: ignore[no-untyped-call]
-        self.rows = [(labels.cpu() == name).nonzero().squeeze(1) for name in names]
+        sizes = labels.cpu().unique(return_counts=True)[1]  # type: ignore[no-untyped-call]
+        self.rows = labels.cpu().argsort(stable=True).split(sizes.tolist())  # type: ignore[no-untyped-call]
         if not 1 <= classes <= len(self.rows) or instances < 1:
             raise ValueError(
                 f"A batch needs 1 to {len(self.rows)} classes, as many as there are, and at least 1 instance of each, "
