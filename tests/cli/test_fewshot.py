@@ -81,6 +81,16 @@ def test_weights_come_from_the_file(torchstone: Command) -> None:
     assert classify(torchstone, model="few_shot_models:conv4").output.count("0.333") < 3
 
 
+def test_a_picture_is_embedded_once(torchstone: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchstone.fewshot import estimator
+
+    seen = []
+    embed = estimator.embed
+    monkeypatch.setattr(estimator, "embed", lambda *given, **how: seen.append(len(given[1])) or embed(*given, **how))
+    assert classify(torchstone).code == 0
+    assert seen == [6, 3]
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
@@ -94,6 +104,7 @@ def test_weights_come_from_the_file(torchstone: Command) -> None:
         (("--batch-size", "0"), "could not be classified: `batch_size`"),
         (("--device", "toaster"), "could not be classified"),
         (("--out", "query/red.png/table.csv"), "--out query/red.png cannot be made"),
+        (("--out", "support"), "--out support is a folder"),
     ],
 )
 def test_what_a_user_must_mend(torchstone: Command, words: tuple[str, str], error: str) -> None:

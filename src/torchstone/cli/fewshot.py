@@ -10,11 +10,14 @@ import tyro
 
 from torchstone.cli.common import UsageError, check_writable, screen
 from torchstone.cli.compare import build, load_weights
+from torchstone.cli.optim import check_place
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import Tensor
 
     from torchstone.data import ImageSet
+    from torchstone.fewshot import FewShotClassifier
 
 
 class Answer(NamedTuple):
@@ -58,6 +61,7 @@ class Fewshot:
         """Classify, print the table and write it; returns the exit code."""
         if self.out is not None:
             check_writable(self.out.parent)
+            check_place(self.out)
         answers = self._answers()
         console = screen()
         console.print(table_of(answers))
@@ -82,13 +86,11 @@ class Fewshot:
             classifier = FewShotClassifier(
                 encoder.to(self.device), self.head, c=self.c, batch_size=self.batch_size
             ).fit(support.images, names)
-            labels = classifier.predict(query.images).tolist()
-            known = hasattr(classifier, "predict_proba")
-            best = classifier.predict_proba(query.images).max(1).tolist() if known else [None] * len(labels)
+            labels, chances = answered(classifier, query.images)
         except (ValueError, TypeError, RuntimeError, AssertionError) as error:  # torch asserts that it has CUDA
             raise UsageError(f"The pictures could not be classified: {error}") from error
         files = [str(path.relative_to(self.query)) for path in picture_files(self.query)]
-        return [Answer(*row) for row in zip(files, labels, best, strict=True)]
+        return [Answer(*row) for row in zip(files, labels, chances, strict=True)]
 
     def _pictures(self, folder: Path, option: str) -> "ImageSet":
         from torchstone.data import images
@@ -97,6 +99,15 @@ class Fewshot:
             return images(folder, size=self.size, channels=self.channels)
         except (FileNotFoundError, ValueError) as error:
             raise UsageError(f"{option} {folder}: {error}") from error
+
+
+def answered(classifier: "FewShotClassifier", pictures: "Tensor") -> tuple[list[str], list[float | None]]:
+    """The class of each picture and, where the head has one, its probability; pictures are embedded once."""
+    if not hasattr(classifier, "predict_proba"):
+        labels = classifier.predict(pictures).tolist()
+        return labels, [None] * len(labels)
+    chances = classifier.predict_proba(pictures)
+    return classifier.classes_[chances.argmax(1)].tolist(), chances.max(1).tolist()
 
 
 def table_of(answers: list[Answer]) -> "Table":
