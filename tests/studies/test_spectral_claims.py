@@ -168,6 +168,14 @@ class TestFourierFeaturesRemoveTheBias:
         """4000/2000 would pass for an equal time if the last step were taken for it."""
         assert self.verdict(relu=(100.0, 2000.0), siren=times).status is Status.OPPOSITE
 
+    def test_a_remedy_that_forgets_the_signal_is_said_to(self) -> None:
+        records = [learning(arm, seed, [100.0] * 6) for arm in NETWORKS for seed in SEEDS]
+        assert "lost" not in FourierFeaturesRemoveTheBias().judge(records).sentence
+        for record in records:
+            if record.trial.arm == "siren":
+                record.artifacts["trace"][-1] = 0
+        assert "siren has lost the signal" in FourierFeaturesRemoveTheBias().judge(records).sentence
+
     def test_relu_networks_that_never_learn_the_lowest_say_nothing(self) -> None:
         records = [
             learning(arm, seed, [math.inf] * 6 if arm == "relu" else [100.0] * 6) for arm in NETWORKS for seed in SEEDS
