@@ -67,7 +67,7 @@ class FourierFeaturesRemoveTheBias(Study):
             "is from Sitzmann et al. 2020, arXiv:2006.09661.",
             "The papers tune scales and learning rates for each task. Here the scales were chosen in a pilot on other "
             "seeds, and all arms have one learning rate.",
-            "The rule looks at the time to half only. In the judged run the Siren had the whole signal within 100 steps "
+            "The rule looks at the time to half only. In the judged run the Siren had the signal within 100 steps "
             "and lost it again after some 2,000, when its error was near zero: Adam at 0.001 is too fast for it (one "
             "network that we trained at 0.0001 kept what it had learned).",
         ],
