@@ -193,6 +193,18 @@ def test_trainings_are_a_function_of_the_seed() -> None:
         assert not torch.equal(state(0, kind), state(1, kind))
 
 
+@pytest.mark.parametrize("images", [torch.float16, torch.float64, torch.uint8])
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_images_come_in_the_dtype_of_the_weights(images: torch.dtype, weights: torch.dtype) -> None:
+    x, y = data()
+    x, episodes = (200 * x).to(images), Episodes(y, 3, 1, 2, count=2, seed=0)
+    protonet = ProtoNet(Conv4(4, channels=1, seed=0).to(weights))
+    maml = MAML(Conv4(4, channels=1, seed=0).to(weights), 4, ways=3, inner_steps=1, seed=0)
+    protonet.fit(x, y, budget=9, ways=3, shots=1, queries=2, seed=0)
+    maml.fit(x, y, budget=9, shots=1, queries=2, tasks=1, seed=0)
+    assert all(0 <= net.evaluate(x, episodes).mean <= 1 for net in (protonet, maml))
+
+
 def test_task_batches_are_the_episodes_images() -> None:
     x, y = data()
     batches = TaskBatches(x, y, budget=100, ways=3, shots=2, queries=1, tasks=2, seed=4)

@@ -92,6 +92,21 @@ def test_dropout_and_drop_block_follow_the_seed() -> None:
     assert torch.equal(weights(0), weights(0))
 
 
+@pytest.mark.parametrize("images", [torch.float16, torch.float64])
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_images_come_in_the_dtype_of_the_weights(images: torch.dtype, weights: torch.dtype) -> None:
+    (x, y), net = data(), encoder().to(weights)
+    teacher = train_embedding(net, x.to(images), y, budget=16, seed=0, recipe=SMALL).model
+    student = distil(teacher, encoder, x.to(images), y, budget=16, seed=0, generations=1, recipe=SMALL)[0].model
+    assert {parameter.dtype for parameter in [*teacher.parameters(), *student.parameters()]} == {weights}
+
+
+def test_one_class_is_nothing_to_tell_apart() -> None:
+    x, y = data()
+    with pytest.raises(ValueError, match="`labels` has 1 class only"):
+        train_embedding(encoder(), x, torch.zeros_like(y), budget=16, seed=0, recipe=SMALL)
+
+
 def test_names_are_those_of_the_labels() -> None:
     names = [f"class {number}" for number in range(41)]
     assert trained(budget=8, names=names).model.classes == ("class 10", "class 20", "class 40")

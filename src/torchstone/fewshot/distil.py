@@ -131,7 +131,7 @@ def distil(
                 progress((number - 1 + done) / generations, f"generation {number}, {note}")
 
         own = None if checkpoint is None else Path(checkpoint) / f"generation-{number}"
-        encoder = build(seed + number).to(master.head.weight.device)
+        encoder = build(seed + number).to(master.head.weight)
         student = train_classifier(
             encoder, images, labels, partial(loss, master), budget, seed + number, recipe, augment, None, own, report
         )

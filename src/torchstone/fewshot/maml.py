@@ -16,7 +16,7 @@ from torchstone.fewshot.evaluation import EpisodeScores
 from torchstone.fewshot.inputs import check_images, floats
 from torchstone.fewshot.rfs import Progress
 from torchstone.fewshot.support_norm import normalised_by_support
-from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of, train_on_tasks
+from torchstone.fewshot.tasks import TaskBatches, Tasks, place_of, train_on_tasks
 from torchstone.training import evaluating
 
 
@@ -148,7 +148,7 @@ class MAML(nn.Module):
             ValueError, TypeError: the budget is below one step, or the data cannot give such episodes.
         """
         sizes = {"budget": budget, "ways": self.ways, "shots": shots, "queries": queries, "tasks": tasks}
-        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, device=device_of(self))
+        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, **place_of(self))
         return train_on_tasks(self, batches, rate, checkpoint, progress)
 
     def evaluate(self, images: Shaped[Tensor, "n ..."], episodes: Episodes) -> EpisodeScores:
@@ -167,7 +167,7 @@ class MAML(nn.Module):
             return EpisodeScores(torch.stack([self._accuracy(images, episode) for episode in episodes]))
 
     def _accuracy(self, images: Shaped[Tensor, "n ..."], episode: Episode) -> Float[Tensor, ""]:
-        support, query = (floats(images[rows]).to(device_of(self)) for rows in (episode.support, episode.query))
+        support, query = (floats(images[rows]).to(**place_of(self)) for rows in (episode.support, episode.query))
         with torch.enable_grad():
             logits = self.query_logits(support, episode.support_labels.to(support.device), query, first_order=True)
         hits = logits.argmax(1) == episode.query_labels.to(query.device)

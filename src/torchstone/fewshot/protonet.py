@@ -13,7 +13,7 @@ from torchstone.fewshot.episodes import Episodes
 from torchstone.fewshot.evaluation import EpisodeScores, evaluate_episodes
 from torchstone.fewshot.heads import class_means, squared_distances
 from torchstone.fewshot.rfs import Progress
-from torchstone.fewshot.tasks import TaskBatches, Tasks, device_of, train_on_tasks
+from torchstone.fewshot.tasks import TaskBatches, Tasks, place_of, train_on_tasks
 
 
 def prototype_logits(
@@ -106,7 +106,7 @@ class ProtoNet(nn.Module):
             ValueError, TypeError: the budget is below one episode, or the data cannot give such episodes.
         """
         sizes = {"budget": budget, "ways": ways, "shots": shots, "queries": queries}
-        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, device=device_of(self))
+        batches = TaskBatches(images, labels, **sizes, seed=seed, augment=augment, **place_of(self))
         return train_on_tasks(self, batches, rate, checkpoint, progress)
 
     def evaluate(self, images: Shaped[Tensor, "n ..."], episodes: Episodes) -> EpisodeScores:

@@ -58,7 +58,8 @@ def train_embedding(
         The classifier (its ``encoder`` is the embedding), loss and accuracy at each step, and the images seen.
 
     Raises:
-        ValueError, TypeError: images and labels don't fit together, or the budget is below one batch.
+        ValueError, TypeError: images and labels don't fit together, there is one class only, or the budget is below
+            one batch.
 
     >>> from torchstone.nets import Conv4
     >>> x = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -101,7 +102,7 @@ def train_classifier(
     )
 
     def objective(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        x, y = batch
+        x, y = batch[0].to(model.head.weight.dtype), batch[1]
         logits = model(x)
         return {"loss": loss(x, logits, y), "accuracy": (logits.argmax(1) == y).float().mean()}
 
@@ -115,6 +116,8 @@ def base_classes(
 ) -> tuple[list[Hashable], Int64[Tensor, " n"]]:
     """The name of each class that occurs, and the labels as positions among these."""
     numbers, targets = torch.unique(labels, return_inverse=True)
+    if len(numbers) < 2:
+        raise ValueError("`labels` has 1 class only: an embedding is trained to tell 2 or more apart.")
     if names is None:
         return numbers.tolist(), targets
     if int(numbers[0]) < 0 or int(numbers[-1]) >= len(names):

@@ -1,7 +1,7 @@
 """Training episodes: batches of support and query images for methods that learn to learn, and training on them."""
 
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 import torch
 from jaxtyping import Float, Int, Int64, Shaped
@@ -27,6 +27,13 @@ class Tasks(NamedTuple):
     query_labels: Int64[Tensor, " q"]
 
 
+class Place(TypedDict):
+    """Keyword arguments of ``Tensor.to``."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
 class TaskBatches:
     """Episodes of base classes as batches for :func:`torchstone.training.fit`, a function of seed and step.
 
@@ -41,6 +48,7 @@ class TaskBatches:
         seed: of episodes and augmentation.
         augment: a random change of all images of a step.
         device: where batches are delivered.
+        dtype: of the images delivered.
 
     >>> x, y = torch.zeros(40, 1, 4, 4), torch.arange(40) // 4
     >>> batches = TaskBatches(x, y, budget=99, ways=5, shots=1, queries=3, seed=0)
@@ -61,6 +69,7 @@ class TaskBatches:
         seed: int,
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         check_labelled(images, labels)
         if tasks < 1:
@@ -68,14 +77,15 @@ class TaskBatches:
         self.steps = steps_within(budget, tasks * ways * (shots + queries))
         self.episodes = Episodes(labels, ways, shots, queries, count=self.steps * tasks, seed=seed)
         self.images_seen = self.steps * tasks * self.episodes.images_each
-        self.images, self.tasks, self.seed, self.augment, self.device = images, tasks, seed, augment, device
+        self.images, self.tasks, self.seed, self.augment = images, tasks, seed, augment
+        self.device, self.dtype = device, dtype
 
     def at(self, step: int) -> Tasks:
         """The episodes of a step, counted from 0."""
         drawn = [self.episodes.at(self.tasks * step + task) for task in range(self.tasks)]
         rows = torch.stack([torch.cat([episode.support, episode.query]) for episode in drawn])  # (t, s + q)
         x = floats(self.images[rows.flatten().to(self.images.device)])
-        x = (self.augment(x, generator(self.seed, "task", step)) if self.augment else x).to(self.device)
+        x = (self.augment(x, generator(self.seed, "task", step)) if self.augment else x).to(self.device, self.dtype)
         support_labels, query_labels = drawn[0].support_labels.to(self.device), drawn[0].query_labels.to(self.device)
         support, query = x.unflatten(0, rows.shape).split([len(support_labels), len(query_labels)], dim=1)  # type: ignore[no-untyped-call]
         return Tasks(support, support_labels, query, query_labels)
@@ -96,6 +106,7 @@ def train_on_tasks(
     return Trained(model, history, batches.images_seen)
 
 
-def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters of a model are."""
-    return next(model.parameters(), torch.zeros(0)).device
+def place_of(model: nn.Module) -> Place:
+    """Where the parameters of a model are and of which dtype; images must be there to meet them."""
+    parameter = next(model.parameters(), torch.zeros(0))
+    return {"device": parameter.device, "dtype": parameter.dtype}

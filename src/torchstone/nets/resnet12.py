@@ -62,7 +62,7 @@ class ResNet12(nn.Module):
         self.channels, self.smallest_side = channels, 2 ** len(widths)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-        """Features of a batch of images with sides of 16 pixels or more."""
+        """Features of a batch of images with sides of 16 pixels or more (four blocks; 2 to the number of blocks)."""
         check_images(x, self.channels, self.smallest_side)
         maps: Tensor = self.blocks(x)
         return maps.mean((2, 3))
