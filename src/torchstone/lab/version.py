@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +32,24 @@ def code_version(study: Study) -> str:
     folder = getattr(sys.modules[module], "__package__", "") or ""
     sources: dict[str, str] = {}
     _collect(module, folder, sources, of_study=True)
+    return _hash(sources)
+
+
+def source_version(modules: Iterable[str]) -> str:
+    """Twelve hexadecimal digits that change when the code of ``modules`` does, or what they import from their folders.
+
+    Comments, docstrings and formatting do not count.
+
+    Raises:
+        ValueError: the source of a module cannot be read.
+    """
+    sources: dict[str, str] = {}
+    for module in modules:
+        _collect(module, getattr(sys.modules[module], "__package__", "") or "", sources, of_study=False)
+    return _hash(sources)
+
+
+def _hash(sources: Mapping[str, str]) -> str:
     text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -19,6 +19,8 @@ class Fault(StrEnum):
     PREPROCESSING = "differing preprocessing"
     TEST = "selection on test"
     INTERVAL = "missing interval"
+    CLASSES = "shared classes"
+    EMBEDDING = "differing embeddings"
 
 
 @dataclass(frozen=True)
