@@ -58,6 +58,11 @@ def test_a_head_follows_the_encoder_and_the_seed() -> None:
     assert not torch.equal(first.head.weight, other.head.weight)
 
 
+def test_a_head_for_other_features_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="`d` is 5, but `encoder` gives 4 features for images of shape"):
+        BaseClassifier(encoder(), 5, classes=range(3), seed=0)(images())
+
+
 def test_copies_are_changed_images() -> None:
     x = images()
     copies = embed_copies(nn.Flatten(), x, random_flip(), copies=20, seed=0).unflatten(2, (1, 16, 16))

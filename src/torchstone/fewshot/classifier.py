@@ -35,8 +35,18 @@ class BaseClassifier(nn.Module):
         self.head.to(next(encoder.parameters(), self.head.weight))
 
     def forward(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b c"]:
-        """The logits of a batch."""
-        logits: Tensor = self.head(self.encoder(x).flatten(1))
+        """The logits of a batch.
+
+        Raises:
+            ValueError: the encoder gives another number of features than d.
+        """
+        features = self.encoder(x).flatten(1)
+        if features.shape[1] != self.head.in_features:
+            raise ValueError(
+                f"`d` is {self.head.in_features}, but `encoder` gives {features.shape[1]} features for images of shape "
+                f"{tuple(x.shape[1:])}. Give that `d`, or images of the size that it was meant for."
+            )
+        logits: Tensor = self.head(features)
         return logits
 
 
