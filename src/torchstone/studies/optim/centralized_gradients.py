@@ -182,8 +182,8 @@ class CentralizedGradients(Study):
             for arm in (PLAIN, CENTRED):
                 checks.append(Check.report(f"{words}, {arm}", mean_interval(_metric(pairs, arm, metric).mean(0))))
         sentence = (
-            f"The means moved by up to {worst[CENTRED, 'drift'].value:.0e} with centred and "
-            f"{worst[PLAIN, 'drift'].value:.1f} with plain gradients; "
+            f"In the worst setting the means moved by {worst[CENTRED, 'drift'].value:.0e} with centred and by "
+            f"{worst[PLAIN, 'drift'].value:.1f} with plain gradients; with centred ones "
             f"test accuracy changed by {gain.value:+.2f} points ({gain.low:+.2f} to {gain.high:+.2f})."
         )
         return Verdict.of(*checks, sentence=sentence)
