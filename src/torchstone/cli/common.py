@@ -93,6 +93,22 @@ def check_writable(out: Path, option: str = "--out") -> None:
         raise UsageError(f"{option} {out} cannot be written to. Give another folder.")
 
 
+def check_file(path: Path) -> None:
+    """Refuse, as ``--out``, a folder and a place where no file can be made.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    from tempfile import TemporaryFile
+
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder. Give a file in it.")
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(f"--out {path} cannot be written: {error.strerror}. Give another place.") from error
+
+
 @contextmanager
 def mendable(out: Path, option: str = "--out") -> Iterator[None]:
     """Turn what is wrong with the store below ``out``, which belongs to ``option``, into a :class:`UsageError`."""

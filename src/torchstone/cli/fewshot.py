@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 
-from torchstone.cli.common import UsageError, check_writable, screen
+from torchstone.cli.common import UsageError, check_file, check_writable, screen
 from torchstone.cli.compare import build, load_weights
-from torchstone.cli.optim import check_place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,7 +60,7 @@ class Fewshot:
         """Classify, print the table and write it; returns the exit code."""
         if self.out is not None:
             check_writable(self.out.parent)
-            check_place(self.out)
+            check_file(self.out)
         answers = self._answers()
         console = screen()
         console.print(table_of(answers))

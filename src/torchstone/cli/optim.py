@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from torchstone.cli.common import UsageError, check_writable, screen
+from torchstone.cli.common import UsageError, check_file, check_writable, screen
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,7 +81,7 @@ class Optim:
             except ValueError as error:
                 raise UsageError(f"--out {error}") from None
             check_writable(path.parent)
-            check_place(path)
+            check_file(path)
 
     def _draw(self, result: "Race", path: Path) -> None:
         from torchstone.optim import animate
@@ -90,22 +90,6 @@ class Optim:
             animate(result, path, theme=self.theme)
         except OSError as error:
             raise UsageError(f"--out {path} could not be written: {error.strerror}.") from error
-
-
-def check_place(path: Path) -> None:
-    """Refuse a folder, and a place where no file can be made.
-
-    Raises:
-        UsageError: it is one of these.
-    """
-    from tempfile import TemporaryFile
-
-    if path.is_dir():
-        raise UsageError(f"--out {path} is a folder. Give a file in it.")
-    try:
-        TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UsageError(f"--out {path} cannot be written: {error.strerror}. Give another place.") from error
 
 
 def surface_named(name: str) -> "Surface":

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from torchstone.cli.common import UsageError, check_writable, screen
+from torchstone.cli.common import UsageError, check_file, check_writable, screen
 from torchstone.cli.compare import build
 from torchstone.cli.encoders import spelled_out
-from torchstone.cli.optim import check_place
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,7 +63,7 @@ class Selfsup:
     def run(self) -> int:
         """Train, write the weights and say how to use them; returns the exit code."""
         check_writable(self.out.parent)
-        check_place(self.out)
+        check_file(self.out)
         pictures = self._pictures()
         folder = self.out.with_name(f"{self.out.name}.checkpoints")
         check_same(folder, self._settings(pictures))

@@ -5,10 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from torchstone.data import Augment
-from torchstone.selfsup.features import encode, frozen
+from torchstone.selfsup.features import encode
 from torchstone.selfsup.inputs import Images
 from torchstone.selfsup.pretext import Pretext
 from torchstone.selfsup.recipe import Recipe
+from torchstone.training import evaluating
 
 UPWARD = 3  # doublings of the map's side in the decoder
 
@@ -60,7 +61,7 @@ class AED(Pretext):
     def reconstruct(self, images: Images, *, batch_size: int = 256) -> Float[Tensor, "n c h w"]:
         """What the trained network makes of these images, in evaluation mode and without noise."""
         batches = self._batches(images, batch_size)
-        with frozen(self.encoder_), frozen(self.head_):
+        with evaluating(self.encoder_), evaluating(self.head_), torch.no_grad():
             return torch.cat([self.head_(encode(self.encoder_, x)) for x in batches])
 
     def reconstruction_error(self, images: Images, *, batch_size: int = 256) -> float:

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from torchstone.data import Augment
-from torchstone.selfsup.features import encode, frozen
+from torchstone.selfsup.features import encode
 from torchstone.selfsup.inputs import Images, generator
 from torchstone.selfsup.losses import image_loss, matrix_loss, parameter_loss
 from torchstone.selfsup.pretext import Pretext
 from torchstone.selfsup.recipe import Recipe
 from torchstone.selfsup.transformation import Invertible, Parametric, Transformation
+from torchstone.training import evaluating
 
 Loss = Literal["parameters", "matrix", "images"]
 Head = Literal["tanh", "linear"]
@@ -107,7 +108,7 @@ class AET(Pretext):
         draws = generator(seed, "error")
         targets, predictions = [], []
         for x in self._batches(images, batch_size):
-            with frozen(self.encoder_), frozen(self.head_):
+            with evaluating(self.encoder_), evaluating(self.head_), torch.no_grad():
                 _, _, target, prediction = self._predict(self.encoder_, self.head_, x, draws)
             targets.append(target)
             predictions.append(prediction)

@@ -1,7 +1,5 @@
 """What a layer of an encoder says about images, frozen and in evaluation mode."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,19 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from torchstone.selfsup.inputs import Images, as_images, chunks, for_encoder
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """``model`` in evaluation mode and without gradients; afterwards each module is in the mode it was in."""
-    before = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield model
-    finally:
-        for module, training in before.items():
-            module.training = training
+from torchstone.training import evaluating
 
 
 def features(
@@ -54,7 +40,7 @@ def features(
     x = as_images(images)
     if pool is not None and pool < 1:
         raise ValueError(f"`pool` must be at least 1, but is {pool}.")
-    with frozen(encoder):
+    with evaluating(encoder), torch.no_grad():
         rows = [_output(encoder, batch, layer, pool) for batch in chunks(x, batch_size)]
     return torch.cat(rows)
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from torchstone.data import Augment, Batches
 from torchstone.nets import seeded
-from torchstone.selfsup.features import encode, features, frozen
+from torchstone.selfsup.features import encode, features
 from torchstone.selfsup.inputs import Images, as_images, chunks, for_encoder, generator
 from torchstone.selfsup.recipe import Recipe
-from torchstone.training import History, fit
+from torchstone.training import History, evaluating, fit
 
 Progress = Callable[[float, str], None]
 
@@ -111,7 +111,7 @@ class Pretext(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _model(self, x: Shaped[Tensor, "n c h w"], seed: int) -> nn.ModuleDict:
         encoder = deepcopy(self.encoder)
-        with frozen(encoder):
+        with evaluating(encoder), torch.no_grad():
             example = encode(encoder, for_encoder(x[:1], encoder))
         c, h, w = x.shape[1:]
         with seeded(seed):

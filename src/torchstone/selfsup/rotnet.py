@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from torchstone.data import Augment
-from torchstone.selfsup.features import encode, frozen
+from torchstone.selfsup.features import encode
 from torchstone.selfsup.inputs import Images
 from torchstone.selfsup.pretext import Pretext
 from torchstone.selfsup.recipe import Recipe
 from torchstone.selfsup.rotation import TURNS, Rotation90
+from torchstone.training import evaluating
 
 
 class RotNet(Pretext):
@@ -57,7 +58,7 @@ class RotNet(Pretext):
         wrong = total = 0
         for x in self._batches(images, batch_size):
             k = torch.arange(TURNS).repeat_interleave(len(x))
-            with frozen(self.encoder_), frozen(self.head_):
+            with evaluating(self.encoder_), evaluating(self.head_), torch.no_grad():
                 logits = self.head_(encode(self.encoder_, Rotation90().apply(x.repeat(TURNS, 1, 1, 1), k)))
             wrong += int((logits.argmax(1).cpu() != k).sum())
             total += len(k)
