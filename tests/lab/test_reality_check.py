@@ -1,6 +1,11 @@
 """The protocol: equal budgets, fresh seeds, one look at the test, and the same bits after kills."""
 
 import importlib
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -165,6 +170,23 @@ def test_killed_processes_leave_the_bits_of_an_undisturbed_run(
     assert [record.metrics["test_openings"] for record in killed.records] == [1.0] * 8
 
 
+def test_a_run_that_is_killed_goes_on_where_it_was(
+    toys: ModuleType, tmp_path: Path, bits: Callable[[Any], object]
+) -> None:
+    command = [sys.executable, "-c", "from reality_checks import killed; killed.run()"]
+    environment = os.environ | {"PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    endings = [subprocess.run(command, env=environment, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [ended.returncode for ended in endings] == [-signal.SIGKILL, -signal.SIGKILL, 0], endings[-1].stderr
+    names = [line.split()[0] for line in trainings(tmp_path)]
+    assert names.count("Whitened") == 16, "none of what was on record is trained again"
+    assert names.count("Killed") == 16 + 1 + 2, "a training of the search, and the two of a reproduction, are"
+    on_record = toys.killed.run()
+    alone = toys.make(
+        {"whitened": (toys.Whitened, toys.Ridge), "killed": (toys.Killed, toys.Ridge)}, out=tmp_path / "b"
+    ).run()
+    assert bits(on_record.records) == bits(alone.records)
+
+
 def test_processes_need_a_check_that_they_can_find(toys: ModuleType) -> None:
     with pytest.raises(ValueError, match="cannot be imported by other processes"):
         toys.make().run(jobs=1)
@@ -199,7 +221,7 @@ def test_the_audit_finds_planted_unfairness(toys: ModuleType) -> None:
         ridge: float = log(1e-3, 1e3)
         crop: int = 256
 
-    class Wide(toys.Whitened):  # type: ignore[misc, name-defined]
+    class Wide(toys.Whitened):  # type: ignore[misc]
         def embed(self, data: Any) -> Tensor:
             return torch.cat([super().embed(data), torch.zeros(len(data.x), 2)], 1)
 
@@ -257,7 +279,7 @@ def test_arguments_are_refused(
     ],
 )
 def test_embeddings_are_refused(toys: ModuleType, embeddings: object, words: str) -> None:
-    class Wrong(toys.Whitened):  # type: ignore[misc, name-defined]
+    class Wrong(toys.Whitened):  # type: ignore[misc]
         def embed(self, data: Any) -> Any:
             return embeddings
 
@@ -302,7 +324,7 @@ def test_fingerprints_see_values_dtypes_and_shapes() -> None:
     ]  # fmt: skip
     assert len({fingerprint(each) for each in different}) == len(different)
     assert fingerprint(torch.arange(6).view(2, 3).T) == fingerprint(torch.arange(6).view(2, 3).T.contiguous())
-    assert classes_of([torch.zeros(2, 2), np.array([5, 5])]) == {5}
+    assert classes_of([torch.zeros(2, 2), np.array([5, 5])]) == frozenset({5})
     assert classes_of(torch.zeros(2)) is None
 
 
@@ -312,4 +334,15 @@ def test_the_code_of_methods_counts(toys: ModuleType) -> None:
         ridge: float = linear(1.0, 2.0)
 
     assert toys.make().shared == toys.check.shared
+    assert replace(toys.check, seed=1).module == __name__
     assert toys.make({**toys.METHODS, "x": (toys.Whitened, Here)}).shared["code"] != toys.check.shared["code"]
+
+
+def test_the_example_of_the_document_runs(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "reality-check.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```python\n(.*?)```", document, flags=re.DOTALL)
+    (tmp_path / "fair.py").write_text(source, encoding="utf-8")
+    ended = subprocess.run([sys.executable, "fair.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "triplet - pixels" in ended.stdout
+    assert "contrastive: separated" in ended.stdout

@@ -133,7 +133,15 @@ METHODS: Mapping[str, Any] = {"whitened": (Whitened, Ridge), "coloured": (Colour
 
 def make(methods: Mapping[str, Any] = METHODS, **changes: Any) -> RealityCheck[Gaussians]:
     """A check of a second or less."""
-    usual = {"metric": nearest, "zone": 0.1, "settings": 4, "steps": 7, "folds": 2, "reproductions": 4, "out": OUT}
+    usual: dict[str, Any] = {
+        "metric": nearest,
+        "zone": 0.1,
+        "settings": 4,
+        "steps": 7,
+        "folds": 2,
+        "reproductions": 4,
+        "out": OUT,
+    }
     return RealityCheck(methods, gaussians(), changes.pop("split", halves), **usual | changes)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
@@ -128,7 +129,7 @@ class RealityCheck(Generic[T]):
     name: str = "reality-check"
 
     def __post_init__(self) -> None:
-        self.module: str = sys._getframe(2).f_globals["__name__"]  # who calls, as for a named tuple
+        self.module = _caller()
         self._run: Run | None = None
         self._chosen: Mapping[str, Chosen] = {}
         check_methods(self.methods, self.controls)
@@ -314,3 +315,11 @@ class RealityCheck(Generic[T]):
         """Its name in its module; one that no other process can find where it has none."""
         named = vars(sys.modules[self.module]).items()
         return next((name for name, value in named if value is self), "<locals>.check")
+
+
+def _caller() -> str:
+    """The module that makes the check, found as for a named tuple; ``dataclasses.replace`` does not count."""
+    frame: FrameType | None = sys._getframe(3)  # above __post_init__ and __init__
+    while frame and frame.f_globals["__name__"] == "dataclasses":
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"]) if frame else "__main__"

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 SCALE = "laptop"
 PAPER = Paper("Musgrave, Belongie, Lim", 2020, "A metric learning reality check", "2003.08505", "section 3")
+DIFFERS = (
+    "A Sobol or random search instead of Bayesian optimization.",
+    "The number of steps is fixed, not found by early stopping on validation data.",
+    "Embeddings of single models are scored as the method gives them.",
+    "Methods, data and metric are the user's.",
+)
 
 
 @dataclass(frozen=True)
@@ -137,11 +143,13 @@ def stage_of(check: "RealityCheck[Any]", stage: type[Stage], *, place: str, name
     """``stage`` of ``check`` as a class that other processes find at ``place`` in the module of the check."""
     method = [
         f"Each method gets {check.settings} settings of {check.steps} steps, each on {check.folds} folds. The best on "
-        f"validation is run {check.reproductions} times with fresh seeds; each run opens the test part once."
+        f"validation is run {check.reproductions} times with fresh seeds; each run opens the test part once.",
+        f"The check stands in the module {check.module}. Its run() runs it again; the command torchstone run does so "
+        "only for installed claims.",
     ]
     members = {
         "check": check,
-        "claim": Claim(name, sentence, PAPER, method),
+        "claim": Claim(name, sentence, PAPER, method, differs=DIFFERS),
         "scales": {SCALE: None},
         "compares": tuple(check.methods),
         "__module__": check.module,
