@@ -6,7 +6,8 @@ all or none of the parameters have a buffer. The classes here see to both.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ else:
 
 class Native(Base):
     """What is added to an optimizer of torch that has ``foreach`` and ``fused``: where both are None, it chooses."""
+
+    dense: ClassVar[Any]
+    """What torch's ``_init_group`` gives where all gradients are dense and real."""
 
     def add_param_group(self, param_group: Group) -> None:
         """Add parameters with hyperparameters of their own.
@@ -45,9 +49,27 @@ class Native(Base):
         if group.get("eps") == 0:
             group["eps"] = max(torch.finfo(tensor.dtype).tiny for tensor in group["params"])
 
+    def columns(self, group: Group, params: list[Tensor]) -> list[list[Tensor]]:
+        """The states of ``params``, in the lists that torch's step wants; a KeyError where one has yet to begin."""
+        raise KeyError
+
     def _init_group(self, group: Group, params: list[Tensor], grads: list[Tensor], *states: list[Any]) -> Any:
-        """Collect what torch's step is about to move, each gradient laid out as its parameter."""
-        found = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
+        """Collect what torch's step is about to move, each gradient laid out as its parameter.
+
+        Fused, and once all states have begun, in few passes where torch makes many: beside small tensors that is seen.
+        """
+        moving = [(p, g) for p in group["params"] if (g := p.grad) is not None]
+        columns = None
+        if group["fused"] and not any(g.is_sparse for _, g in moving):
+            with suppress(KeyError):
+                columns = self.columns(group, [p for p, _ in moving])
+        if columns is None:
+            found = super()._init_group(group, params, grads, *states)  # type: ignore[misc]
+        else:
+            found = self.dense
+            params[:], grads[:] = [p for p, _ in moving], [g for _, g in moving]
+            for filled, column in zip(states, columns, strict=True):
+                filled[:] = column
         if group["fused"]:
             lay_out(grads, params)
         return found
@@ -56,19 +78,13 @@ class Native(Base):
 class SGD(Native, torch.optim.SGD):
     """Torch's, whose momentum may begin late."""
 
-    def _init_group(self, group: Group, params: list[Tensor], grads: list[Tensor], *states: list[Any]) -> Any:
-        """In one pass where torch's makes several: beside its plain step even that is seen."""
-        pairs = [(p, g) for p in group["params"] if (g := p.grad) is not None]
-        if not group["fused"] or any(g.is_sparse for _, g in pairs):
-            return super()._init_group(group, params, grads, *states)
-        params[:], grads[:] = [p for p, _ in pairs], [g for _, g in pairs]
-        lay_out(grads, params)
-        if group["momentum"]:
-            states[0][:] = [self._buffer(p) for p in params]
-        return False
+    dense = False
+
+    def columns(self, group: Group, params: list[Tensor]) -> list[list[Tensor]]:
+        """Buffers; those that have yet to begin are 0, which is what torch's first step amounts to."""
+        return [[self._buffer(p) for p in params] if group["momentum"] else []]
 
     def _buffer(self, parameter: Tensor) -> Tensor:
-        """The momentum, 0 before the first gradient, which is what torch's first step amounts to."""
         buffer: Tensor | None = self.state[parameter].get("momentum_buffer")
         return torch.zeros_like(parameter) if buffer is None else buffer
 
@@ -76,9 +92,24 @@ class SGD(Native, torch.optim.SGD):
 class Adagrad(Native, torch.optim.Adagrad):
     """Torch's."""
 
+    dense = (False, False)
+
+    def columns(self, group: Group, params: list[Tensor]) -> list[list[Tensor]]:
+        """Sums of squares, and steps."""
+        states = [self.state[p] for p in params]
+        return [[state[name] for state in states] for name in ("sum", "step")]
+
 
 class Adam(Native, torch.optim.Adam):
     """Torch's."""
+
+    dense = False
+
+    def columns(self, group: Group, params: list[Tensor]) -> list[list[Tensor]]:
+        """Moments, their maxima for AMSGrad, and steps."""
+        states = [self.state[p] for p in params]
+        m, v, t = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        return [m, v, [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else [], t]
 
 
 def native(kind: type[Optimizer], params: Iterable[Any], *, impl: Impl, **hyper: Any) -> Optimizer:
