@@ -11,10 +11,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from torch import Tensor, nn
 
-from torchstone.data import Batches, random_flip
+from torchstone.data import Batches, random_flip, stream
 from torchstone.nets import NIN
 from torchstone.selfsup import AET, RandomAffine, RandomProjective, Recipe, Rotation90, features
-from torchstone.selfsup.inputs import generator
 
 SMALL = Recipe(rate=0.05, batch_size=16)
 TURN_AND_MOVE = RandomAffine(scale=(1, 1), shear=0)
@@ -71,7 +70,7 @@ def test_the_first_loss_is_what_the_formula_says(encoder: nn.Module, images: Ten
     transform = RandomAffine()
     aet = AET(encoder, transform, recipe=Recipe(rate=1e-30, batch_size=64)).fit(images, steps=1, seed=5)
     x, _ = Batches(images, torch.arange(64), size=64, seed=5).at(0)
-    t = transform.sample(64, generator(5, "pretext"))
+    t = transform.sample(64, stream(5, "pretext"))
     with torch.no_grad():
         rows = [encoder.train()(branch) for branch in (x, transform.apply(x, t))]
         by_hand = nn.functional.mse_loss(aet.head_(torch.cat(rows, dim=1)), transform.target(t))

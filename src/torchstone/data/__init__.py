@@ -8,6 +8,7 @@ from torchstone.data.folder import images, picture_files
 from torchstone.data.glyphs import Glyphs, glyphs
 from torchstone.data.image_set import ImageSet
 from torchstone.data.omniglot import Omniglot, omniglot
+from torchstone.data.streams import stream
 
 __all__ = [
     "Augment",
@@ -24,5 +25,6 @@ __all__ = [
     "omniglot",
     "picture_files",
     "random_flip",
+    "stream",
     "warp",
 ]

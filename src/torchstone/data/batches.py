@@ -1,6 +1,5 @@
 """Shuffled mini-batches with random access: the batch of a step is a pure function of the seed and the step."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -9,6 +8,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from torchstone.data.image_set import unit_floats
+from torchstone.data.streams import stream
 
 Augment = Callable[[Float[Tensor, "b c h w"], torch.Generator], Float[Tensor, "b c h w"]]
 """A random change of a batch of images that draws from the generator that it is given and from nothing else."""
@@ -67,7 +67,7 @@ class Batches:
         rows = order[position * self.size : (position + 1) * self.size].to(self.images.device)
         x, y = self.images[rows], self.labels[rows]
         x = x if x.is_floating_point() else unit_floats(x)
-        return (self.augment(x, _generator(self.seed, "augment", step)) if self.augment else x), y
+        return (self.augment(x, stream(self.seed, "augment", step)) if self.augment else x), y
 
     def __iter__(self) -> Iterator[tuple[Float[Tensor, "b ..."], Shaped[Tensor, "b ..."]]]:
         """``at(0)``, ``at(1)``, ... without end."""
@@ -79,13 +79,7 @@ class Batches:
 
 @lru_cache(maxsize=4)
 def _permutation(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
-    return torch.randperm(n, generator=_generator(seed, "epoch", epoch))
-
-
-def _generator(seed: int, purpose: str, number: int) -> torch.Generator:
-    """A generator of its own for every (seed, purpose, number); hashed, so that near numbers give unrelated streams."""
-    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.randperm(n, generator=stream(seed, "epoch", epoch))
 
 
 def _check(images: Tensor, labels: Tensor, size: int) -> None:

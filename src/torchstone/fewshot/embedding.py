@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from torchstone.data import Augment
+from torchstone.data import Augment, stream
 from torchstone.fewshot.classifier import BaseClassifier
-from torchstone.fewshot.inputs import batches, check_disjoint, check_images, floats, generator
+from torchstone.fewshot.inputs import batches, check_disjoint, check_images, floats
 from torchstone.training import evaluating
 
 
@@ -83,7 +83,7 @@ def embed_copies(
 
     def copy(j: int) -> Float[Tensor, "n d"]:
         changed = [
-            embed(encoder, augment(floats(batch), generator(seed, "copy", j, number)), batch_size=batch_size)
+            embed(encoder, augment(floats(batch), stream(seed, "copy", (j, number))), batch_size=batch_size)
             for number, batch in enumerate(batches(images, batch_size))
         ]
         return torch.cat(changed)

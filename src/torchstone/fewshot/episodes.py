@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int, Int64
 from torch import Tensor
 
-from torchstone.fewshot.inputs import check_labels, generator
+from torchstone.data import stream
+from torchstone.fewshot.inputs import check_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Episodes:
         """
         if not 0 <= i < self.count:
             raise IndexError(f"Episode {i} was asked for, but there are {self.count}, counted from 0.")
-        draws = generator(self.seed, "episode", i)
+        draws = stream(self.seed, "episode", (i,))
         chosen = torch.randperm(len(self._classes), generator=draws)[: self.ways].tolist()
         drawn = torch.stack([self._draw(label, draws) for label in chosen]).to(self.labels.device)
         query, support = drawn[:, : self.queries].flatten(), drawn[:, self.queries :].flatten()

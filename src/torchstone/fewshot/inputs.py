@@ -1,6 +1,5 @@
 """What all of few-shot learning asks of its inputs, and the seeds that it draws from."""
 
-import hashlib
 from collections.abc import Hashable, Iterable
 
 import torch
@@ -32,12 +31,6 @@ def check_disjoint(base: Iterable[Hashable], novel: Iterable[Hashable]) -> None:
             f"Base and novel classes must be disjoint, but both have {', '.join(map(repr, shared[:NAMED]))}{more}. "
             "Take these classes out of one of the two."
         )
-
-
-def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A generator of its own for every seed, purpose and numbers; hashed, so that near numbers are unrelated."""
-    digest = hashlib.sha256(f"{seed} {purpose} {numbers}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def check_labels(labels: Int[Tensor, " n"]) -> None:

@@ -8,10 +8,10 @@ from jaxtyping import Float, Int, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from torchstone.data import Augment
+from torchstone.data import Augment, stream
 from torchstone.fewshot.classifier import Trained
 from torchstone.fewshot.episodes import Episodes
-from torchstone.fewshot.inputs import check_labelled, floats, generator, steps_within
+from torchstone.fewshot.inputs import check_labelled, floats, steps_within
 from torchstone.fewshot.rfs import Progress
 from torchstone.training import Player, fit
 
@@ -85,7 +85,7 @@ class TaskBatches:
         drawn = [self.episodes.at(self.tasks * step + task) for task in range(self.tasks)]
         rows = torch.stack([torch.cat([episode.support, episode.query]) for episode in drawn])  # (t, s + q)
         x = floats(self.images[rows.flatten().to(self.images.device)])
-        x = (self.augment(x, generator(self.seed, "task", step)) if self.augment else x).to(self.device, self.dtype)
+        x = (self.augment(x, stream(self.seed, "task", (step,))) if self.augment else x).to(self.device, self.dtype)
         support_labels, query_labels = drawn[0].support_labels.to(self.device), drawn[0].query_labels.to(self.device)
         support, query = x.unflatten(0, rows.shape).split([len(support_labels), len(query_labels)], dim=1)  # type: ignore[no-untyped-call]
         return Tasks(support, support_labels, query, query_labels)

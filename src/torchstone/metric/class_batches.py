@@ -1,6 +1,5 @@
 """Batches of some classes with some examples each, with random access by step."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 
 import torch
@@ -8,6 +7,7 @@ from jaxtyping import Float, Int, Int64, Shaped
 from torch import Tensor
 
 from torchstone.data.image_set import unit_floats
+from torchstone.data.streams import stream
 from torchstone.metric.inputs import check_labels, warn
 
 Augment = Callable[[Float[Tensor, "b c h w"], torch.Generator], Float[Tensor, "b c h w"]]
@@ -79,7 +79,7 @@ class ClassBalancedBatches:
         """
         if step < 0:
             raise IndexError(f"`step` counts from 0, but is {step}.")
-        generator = _generator(self.seed, "classes", step)
+        generator = stream(self.seed, "classes", step)
         chosen = torch.randperm(len(self.rows), generator=generator)[: self.classes]
         return torch.cat([_draw(self.rows[which], self.instances, generator) for which in chosen.tolist()])
 
@@ -88,7 +88,7 @@ class ClassBalancedBatches:
         rows = self.rows_at(step).to(self.images.device)
         x = self.images[rows]
         x = x if x.is_floating_point() else unit_floats(x)
-        return (self.augment(x, _generator(self.seed, "augment", step)) if self.augment else x), self.labels[rows]
+        return (self.augment(x, stream(self.seed, "augment", step)) if self.augment else x), self.labels[rows]
 
     def __iter__(self) -> Iterator[tuple[Float[Tensor, "b ..."], Int[Tensor, " b"]]]:
         """``at(0)``, ``at(1)``, ... without end."""
@@ -102,12 +102,6 @@ def _draw(rows: Int64[Tensor, " n"], m: int, generator: torch.Generator) -> Int6
     if len(rows) < m:
         return rows[torch.randint(len(rows), (m,), generator=generator)]
     return rows[torch.randperm(len(rows), generator=generator)[:m]]
-
-
-def _generator(seed: int, purpose: str, step: int) -> torch.Generator:
-    """A generator of its own for every (seed, purpose, step)."""
-    digest = hashlib.sha256(f"{seed} {purpose} {step}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

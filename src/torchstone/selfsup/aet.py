@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from torchstone.data import Augment
+from torchstone.data import Augment, stream
 from torchstone.selfsup.features import encode
-from torchstone.selfsup.inputs import Images, generator
+from torchstone.selfsup.inputs import Images
 from torchstone.selfsup.losses import image_loss, matrix_loss, parameter_loss
 from torchstone.selfsup.pretext import Pretext
 from torchstone.selfsup.recipe import Recipe
@@ -105,7 +105,7 @@ class AET(Pretext):
         Raises:
             NotFittedError: before ``fit``.
         """
-        draws = generator(seed, "error")
+        draws = stream(seed, "error")
         targets, predictions = [], []
         for x in self._batches(images, batch_size):
             with evaluating(self.encoder_), evaluating(self.head_), torch.no_grad():
@@ -118,7 +118,7 @@ class AET(Pretext):
 
     def _head(self, d: int, shape: tuple[int, int, int]) -> nn.Module:
         self._check()
-        target = self.transformation.target(self.transformation.sample(2, generator(0, "shape")))
+        target = self.transformation.target(self.transformation.sample(2, stream(0, "shape")))
         if target.ndim != 2 or len(target) != 2:
             raise ValueError(
                 "`transformation.target` must give one row of numbers for each transformation, (2, p) for two, but "

@@ -1,6 +1,5 @@
 """What self-supervised learning asks of its images, and the seeds that it draws from."""
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -54,9 +53,3 @@ def chunks(images: Shaped[Tensor, "n ..."], size: int) -> list[Shaped[Tensor, "b
     if size < 1:
         raise ValueError(f"`batch_size` must be at least 1, but is {size}.")
     return [images[start : start + size] for start in range(0, len(images), size)]
-
-
-def generator(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for every seed and purpose; hashed, so that near seeds give unrelated streams."""
-    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

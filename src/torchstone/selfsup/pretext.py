@@ -14,10 +14,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from torchstone.data import Augment, Batches
+from torchstone.data import Augment, Batches, stream
 from torchstone.nets import seeded
 from torchstone.selfsup.features import encode, features
-from torchstone.selfsup.inputs import Images, as_images, chunks, for_encoder, generator
+from torchstone.selfsup.inputs import Images, as_images, chunks, for_encoder
 from torchstone.selfsup.recipe import Recipe
 from torchstone.training import History, evaluating, fit
 
@@ -73,7 +73,7 @@ class Pretext(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         model = self._model(x, seed)
         device = next((parameter.device for parameter in model.parameters()), x.device)
         batches = Batches(x, torch.arange(len(x)), size=self._size(x), seed=seed, augment=self.augment, device=device)
-        draws = generator(seed, "pretext")
+        draws = stream(seed, "pretext")
 
         def objective(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
             return self._metrics(model["encoder"], model["head"], for_encoder(batch[0], model["encoder"]), draws)
