@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from torchstone import spectral
 from torchstone.lab import Context, Paper
+from torchstone.nets import seeded
 from torchstone.training import History, Player, Round, fit
 
 PHASES, PLACES, DIRECTIONS = 1_000_000, 2_000_000, 3_000_000
@@ -34,8 +35,7 @@ def network(
 ) -> nn.Sequential:
     """``depth`` linear layers of torch's default initialisation with activations between them, to one output."""
     sizes = [d_in, *[width] * (depth - 1), 1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers = [layer for ends in pairwise(sizes) for layer in (nn.Linear(*ends), activation())]
     return nn.Sequential(*layers[:-1])
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
 from torchstone.lab.statistics import mean_interval
+from torchstone.nets import seeded
 from torchstone.spectral import PiecewiseLinear2d, decay_exponent, relu_regions_2d
 from torchstone.spectral.function import Function, function_of
 from torchstone.spectral.polygons import AffinePieces, Edges
@@ -179,8 +180,7 @@ class Tent(nn.Module):
 
 def _network(trial: Trial, context: Context) -> Tent:
     """A network from He's initial weights, trained for as many steps as the trial says, on its tent."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
+    with seeded(trial.seed):
         net = _mlp(trial.config["width"])
         turn = float(torch.rand(()))
     if trial.config["steps"]:
