@@ -20,7 +20,7 @@ from PIL import Image
 
 from torchstone.data import images, omniglot
 from torchstone.data.idx import read_content
-from torchstone.files import read_tensors
+from torchstone.files import read_metadata, read_tensors
 from torchstone.training import load_checkpoint
 
 DRAWING = "images_background/Greek/character01/0001_01.png"
@@ -114,6 +114,7 @@ def attempts(root: Path) -> dict[str, Callable[[], object]]:
         "gzip bomb": lambda: read_content(bomb),
         "idx of 1 TiB": lambda: read_content(plain),
         **{name: lambda path=path: read_tensors(path) for name, path in safe.items()},  # type: ignore[misc]
+        **{f"{name}, its metadata": lambda path=path: read_metadata(path) for name, path in safe.items()},  # type: ignore[misc]
         **{name: lambda folder=folder: load_checkpoint(folder) for name, folder in manifests.items()},  # type: ignore[misc]
     }
 

@@ -54,10 +54,19 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: Callable[[byt
         files.read_tensors(path, digest)
 
 
-def test_what_is_no_safetensors_file_is_refused_without_a_checksum_too(tmp_path: Path):
+@pytest.mark.parametrize("read", [files.read_tensors, files.read_metadata])
+def test_what_is_no_safetensors_file_is_refused_without_a_checksum_too(tmp_path: Path, read: Callable[[Path], object]):
     (tmp_path / "t").write_bytes(b"not tensors")
-    with pytest.raises(files.DamagedFileError, match="not a whole safetensors file"):
-        files.read_tensors(tmp_path / "t")
+    with pytest.raises(files.DamagedFileError, match="t is damaged or not a whole safetensors file"):
+        read(tmp_path / "t")
+
+
+def test_texts_come_back_beside_tensors(tmp_path: Path):
+    files.write_bytes(tmp_path / "with", files.tensor_bytes(TENSORS, {"language": "Ελληνικά"}))
+    files.write_tensors(tmp_path / "without", TENSORS)
+    assert files.read_metadata(tmp_path / "with") == {"language": "Ελληνικά"}
+    assert files.read_metadata(tmp_path / "without") == {}
+    assert files.read_tensors(tmp_path / "with").keys() == TENSORS.keys()
 
 
 def test_text_is_utf8_and_folders_are_made(tmp_path: Path):

@@ -30,6 +30,8 @@ REFUSALS = {
     "nested manifest": "is damaged: it is no manifest of a checkpoint",
     "manifest of 1 TiB": "is damaged: it is no manifest of a checkpoint",
 }
+WEIGHTS = [name for name, said in REFUSALS.items() if "safetensors" in said or "header" in said]
+REFUSALS |= {f"{name}, its metadata": REFUSALS[name] for name in WEIGHTS}
 MIB = 80  # what a reader may use beyond the file that it was given
 
 

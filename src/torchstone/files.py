@@ -86,8 +86,8 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def tensor_bytes(tensors: "Mapping[str, Tensor]") -> bytes:
-    """Named tensors as the content of a safetensors file.
+def tensor_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
+    """Named tensors, and texts for :func:`read_metadata`, as the content of a safetensors file.
 
     Tensors that share memory are written by value, and come back apart.
 
@@ -97,7 +97,7 @@ def tensor_bytes(tensors: "Mapping[str, Tensor]") -> bytes:
     from safetensors.torch import save
 
     try:
-        return save(_apart(tensors))
+        return save(_apart(tensors), None if metadata is None else dict(metadata))
     except KeyError as error:
         raise TypeError(
             f"A safetensors file cannot hold tensors of the type {error.args[0]}. Convert them first: a complex tensor "
@@ -123,7 +123,6 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> "dict[str,
         DamagedFileError: the file is not the one that was written, or no safetensors file. A file that announces a
             header beyond its own end or beyond 16 MiB (so do pickles and zips) is refused before it is read.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
     _check_header(source)
@@ -132,11 +131,22 @@ def read_tensors(source: Path, expected_sha256: str | None = None) -> "dict[str,
         raise DamagedFileError(
             f"{source} is damaged: its SHA-256 is not the one recorded when it was written. Delete it and run again."
         )
-    try:
+    with _whole(source):
         tensors: dict[str, Tensor] = load(content)
-    except SafetensorError as error:
-        raise DamagedFileError(f"{source} is not a whole safetensors file ({error}). Get or write it again.") from error
     return tensors
+
+
+def read_metadata(source: Path) -> dict[str, str]:
+    """The texts that a safetensors file holds beside its tensors; empty, if it has none. No tensor is read.
+
+    Raises:
+        DamagedFileError: the file is no safetensors file, as for :func:`read_tensors`.
+    """
+    from safetensors import safe_open
+
+    _check_header(source)
+    with _whole(source), safe_open(source, "pt") as file:
+        return dict(file.metadata() or {})
 
 
 def remove_temporaries(folder: Path, *, older_than: float = 0.0) -> int:
@@ -147,13 +157,24 @@ def remove_temporaries(folder: Path, *, older_than: float = 0.0) -> int:
         older_than: seconds since the last change; what is younger stays, in a folder that others may be writing to.
     """
     latest = time.time() - older_than
-    orphans = [path for path in folder.glob(f".*{TEMPORARY_SUFFIX}") if _changed(path) <= latest]
+    orphans = [path for path in folder.glob(f".*{TEMPORARY_SUFFIX}*") if _changed(path) <= latest]
     for orphan in orphans:
         if orphan.is_dir():
             shutil.rmtree(orphan, ignore_errors=True)
         else:
             orphan.unlink(missing_ok=True)
     return len(orphans)
+
+
+@contextmanager
+def _whole(source: Path) -> Iterator[None]:
+    """Say of which file it is that safetensors cannot read it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise DamagedFileError(f"{source} is not a whole safetensors file ({error}). Get or write it again.") from error
 
 
 def _check_header(source: Path) -> None:

@@ -26,12 +26,23 @@ def small():
 def drawn():
     return nn.Sequential(nn.Flatten(), nn.Linear(768, 8))
 """
+INSTALLED = """
+from torchstone.nets import Conv4
+
+def grey():
+    return Conv4(4, channels=1, seed=0)
+"""
 
 
 @pytest.fixture(autouse=True)
-def folder(torchstone: Command) -> Iterator[Path]:
-    """A user's folder: an encoder, and pictures of two kinds."""
+def folder(
+    torchstone: Command, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A user's folder: an encoder, and pictures of two kinds; another encoder is installed."""
     Path("selfsup_models.py").write_text(MODELS)
+    installed = tmp_path_factory.mktemp("installed")
+    (installed / "installed_models.py").write_text(INSTALLED)
+    monkeypatch.syspath_prepend(str(installed))
     draws = np.random.default_rng(0)
     for i in range(10):
         path = Path(f"photos/{'light' if i % 2 else 'dark'}/{i}.png")
@@ -39,7 +50,8 @@ def folder(torchstone: Command) -> Iterator[Path]:
         pixels = draws.integers(0, 40, (20, 20, 3)) + 200 * (i % 2)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     yield Path()
-    sys.modules.pop("selfsup_models", None)
+    for name in ("selfsup_models", "installed_models"):
+        sys.modules.pop(name, None)
 
 
 def pretrain(torchstone: Command, *words: str, encoder: str = "selfsup_models:small") -> Any:
@@ -72,10 +84,19 @@ def test_every_method_writes_the_encoder(torchstone: Command, method: str, said:
 def test_few_shot_classification_takes_it_as_the_command_says(torchstone: Command, name: str) -> None:
     answer = pretrain(torchstone, encoder=name)
     (use,) = [line for line in answer.output.splitlines() if line.startswith("Use it: torchstone ")]
+    assert use == "Use it: torchstone fewshot classify --encoder encoder.safetensors --support FOLDER --query FOLDER"
     words = use.removeprefix("Use it: torchstone ").replace("--support FOLDER --query FOLDER", "").split()
     used = torchstone(*words, "--support", "photos", "--query", "photos/dark")
     assert (used.code, used.errors) == (0, "")
     assert used.output.count("dark") == 5
+
+
+def test_for_a_network_of_installed_code_the_command_says_its_name(torchstone: Command) -> None:
+    answer = pretrain(torchstone, "--channels", "1", encoder="torchstone.cli.encoders:_unknown")
+    assert "There is no '_unknown'" in answer.errors
+    answer = pretrain(torchstone, "--channels", "1", encoder="installed_models:grey")
+    assert (answer.code, answer.errors) == (0, "")
+    assert "--encoder installed_models:grey --weights encoder.safetensors --support" in answer.output
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(torchstone: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +139,8 @@ def test_an_unfinished_run_with_other_settings_is_not_continued(
     [
         (("--data", "nowhere"), "--data nowhere: `folder` must be a folder of pictures"),
         (("--encoder", "selfsup_models:smal"), "Did you mean small?"),
+        (("--encoder", "photos"), "--encoder photos is a file. Give the network: nin, conv4 or MODULE:FUNCTION."),
+        (("--encoder", "e.safetensors"), "--encoder e.safetensors is a file."),
         (("--encoder", "resnet"), "must read module:function"),
         (("--steps", "0"), "could not be trained: steps and every must be 1 or more"),
         (("--rate", "-1"), "`rate` must be positive"),

@@ -157,17 +157,10 @@ def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
     """
     if path is None:
         return
-    from torchstone.files import DamagedFileError, read_tensors
+    from torchstone.files import read_tensors
 
-    if not path.is_file():
-        raise UsageError(f"There are no weights at {path}.")
-    try:
+    with readable_weights(path):
         tensors = read_tensors(path)
-    except DamagedFileError as error:
-        raise UsageError(
-            f"{path} is not a safetensors file. Torchstone reads no pickle, which could run code. Convert your own: "
-            "`from safetensors.torch import save_file; save_file(model.state_dict(), 'a.safetensors')`."
-        ) from error
     expected = model.state_dict()
     absent, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     held = [tensor for name, tensor in expected.items() if name in tensors]
@@ -181,6 +174,22 @@ def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
             shapes = f"{tuple(tensor.shape)} in the file, {tuple(expected[name].shape)} in the model"
             raise UsageError(f"{path} does not fit the model of '{spec}': '{name}' is {shapes}.")
     model.load_state_dict(tensors, strict=False)  # all that is absent is tied to what is there
+
+
+@contextmanager
+def readable_weights(path: Path) -> Iterator[None]:
+    """Turn it into a :class:`UsageError` that ``path``, which is read meanwhile, is missing or no safetensors file."""
+    from torchstone.files import DamagedFileError
+
+    if not path.is_file():
+        raise UsageError(f"There are no weights at {path}.")
+    try:
+        yield
+    except DamagedFileError as error:
+        raise UsageError(
+            f"{path} is not a safetensors file. Torchstone reads no pickle, which could run code. Convert your own: "
+            "`from safetensors.torch import save_file; save_file(model.state_dict(), 'a.safetensors')`."
+        ) from error
 
 
 def _fills(whole: "Tensor", part: "Tensor") -> bool:

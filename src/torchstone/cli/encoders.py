@@ -34,12 +34,18 @@ def conv4_grey() -> "Conv4":
     return Conv4(channels=1, seed=0)
 
 
+NAMES = ("nin", "conv4")
+
+
 def spelled_out(name: str, channels: int) -> str:
     """The MODULE:FUNCTION of a name, ``nin`` or ``conv4``; anything else stays as it is.
 
     >>> spelled_out("nin", 1), spelled_out("my_models:build", 3)
     ('torchstone.cli.encoders:nin_grey', 'my_models:build')
     """
-    if name not in ("nin", "conv4"):
+    if name not in NAMES:
         return name
     return f"{__name__}:{name}" + ("_grey" if channels == 1 else "")
+
+
+KNOWN = frozenset(spelled_out(name, channels) for name in NAMES for channels in (1, 3))

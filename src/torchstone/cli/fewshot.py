@@ -10,10 +10,12 @@ import tyro
 
 from torchstone.cli.common import UsageError, check_file, check_writable, screen
 from torchstone.cli.compare import build, load_weights
+from torchstone.cli.encoder_files import About, is_file, read_about, read_encoder_file
+from torchstone.cli.encoders import spelled_out
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from torchstone.data import ImageSet
     from torchstone.fewshot import FewShotClassifier
@@ -27,30 +29,34 @@ class Answer(NamedTuple):
     probability: float | None
 
 
+DEFAULTS = {"--size": 84, "--channels": 3}
+
+
 @dataclass(frozen=True)
 class Fewshot:
     """Classify your pictures by a few examples of each class, on the embedding of your own encoder."""
 
     what: Annotated[tyro.conf.Positional[Literal["classify"]], tyro.conf.arg(metavar="classify")]
     """what to do"""
-    encoder: Annotated[str, tyro.conf.arg(metavar="MODULE:FUNCTION")]
-    """makes the encoder, such as `my_models:build`; imported from the current directory too"""
+    encoder: Annotated[str, tyro.conf.arg(metavar="FILE|MODULE:FUNCTION")]
+    """what `torchstone selfsup pretrain` wrote; or what makes the encoder: nin, conv4, or MODULE:FUNCTION such as
+    `my_models:build`, imported from the current directory too"""
     support: Path
     """folder of examples, with a sub-folder for each class"""
     query: Path
     """folder of pictures to classify"""
     weights: Path | None = None
-    """safetensors file for the encoder; without it, the encoder as the function makes it"""
+    """safetensors file for an encoder of MODULE:FUNCTION; without it, the encoder as the function makes it"""
     out: Path | None = None
     """also write the table to this CSV file"""
     head: Literal["logistic", "centroid", "neighbour", "svm", "prototypes"] = "logistic"
     """the classifier on the examples' features; logistic and prototypes give probabilities"""
     c: float = 1.0
     """inverse strength of the penalty (logistic, svm)"""
-    size: int = 84
-    """side of the pictures in pixels"""
-    channels: int = 3
-    """1 for grey, 3 for colour"""
+    size: int | None = None
+    """side of the pictures in pixels; by default what the file of the encoder says, or else 84"""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for colour; by default what the file says, or else 3"""
     batch_size: int = 64
     """pictures at a time"""
     device: str = "cpu"
@@ -75,9 +81,9 @@ class Fewshot:
         from torchstone.data import picture_files
         from torchstone.fewshot import FewShotClassifier
 
-        encoder = build(self.encoder)
-        load_weights(encoder, self.weights, self.encoder)
-        support, query = self._pictures(self.support, "--support"), self._pictures(self.query, "--query")
+        encoder, size, channels = self._encoder()
+        support = pictures(self.support, "--support", size, channels)
+        query = pictures(self.query, "--query", size, channels)
         if len(support.classes) < 2:
             raise UsageError(f"--support {self.support} must have a sub-folder for each of 2 or more classes.")
         names = [support.classes[label] for label in support.labels.tolist()]
@@ -91,13 +97,46 @@ class Fewshot:
         files = [str(path.relative_to(self.query)) for path in picture_files(self.query)]
         return [Answer(*row) for row in zip(files, labels, chances, strict=True)]
 
-    def _pictures(self, folder: Path, option: str) -> "ImageSet":
-        from torchstone.data import images
+    def _encoder(self) -> tuple["nn.Module", int, int]:
+        """The encoder with its weights, and the size and channels of its pictures."""
+        spec, weights, about = self._source()
+        size = settled("--size", self.size, None if about is None else about.size, weights)
+        channels = settled("--channels", self.channels, None if about is None else about.channels, weights)
+        spec = spelled_out(spec, channels)
+        encoder = build(spec)
+        load_weights(encoder, weights, spec)
+        return encoder, size, channels
 
-        try:
-            return images(folder, size=self.size, channels=self.channels)
-        except (FileNotFoundError, ValueError) as error:
-            raise UsageError(f"{option} {folder}: {error}") from error
+    def _source(self) -> tuple[str, Path | None, About | None]:
+        """What makes the encoder, the file of its weights, and what that says of itself."""
+        if not is_file(self.encoder):
+            return self.encoder, self.weights, None if self.weights is None else read_about(self.weights)
+        if self.weights is not None:
+            raise UsageError(f"--encoder {self.encoder} brings its weights along. Leave out --weights {self.weights}.")
+        file = Path(self.encoder)
+        about = read_encoder_file(file)
+        return about.encoder, file, about
+
+
+def settled(option: str, given: int | None, said: int | None, file: Path | None) -> int:
+    """What was given by ``option``, or else said by ``file``, or else the default.
+
+    Raises:
+        UsageError: what was given is not what the file says.
+    """
+    if given is not None and said is not None and given != said:
+        raise UsageError(f"{option} is {given}, but {file} was trained with {said}. Leave {option} out.")
+    return next(value for value in (given, said, DEFAULTS[option]) if value is not None)
+
+
+def pictures(folder: Path, option: str, size: int, channels: int) -> "ImageSet":
+    """The pictures of a folder that was given by ``option``."""
+    from torchstone.data import images
+
+    try:
+        return images(folder, size=size, channels=channels)
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(f"{option} {folder}: {error}") from error
 
 
 def answered(classifier: "FewShotClassifier", pictures: "Tensor") -> tuple[list[str], list[float | None]]:

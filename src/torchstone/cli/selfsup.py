@@ -12,15 +12,13 @@ import tyro
 
 from torchstone.cli.common import UsageError, check_file, check_writable, screen
 from torchstone.cli.compare import build
+from torchstone.cli.encoder_files import About, is_file, may_be_named, write_encoder
 from torchstone.cli.encoders import spelled_out
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from torchstone.data import ImageSet
     from torchstone.selfsup import AED, AET, RotNet
 
-FORMAT = "torchstone encoder 1"
 SETTINGS = "settings.json"
 
 
@@ -39,7 +37,7 @@ class Selfsup:
     steps: int = 1000
     """updates"""
     out: Path = Path("encoder.safetensors")
-    """where the encoder's weights go"""
+    """where the encoder goes: its weights, which network it is, and how its pictures were prepared"""
     size: int = 32
     """side of the pictures in pixels"""
     channels: Literal[1, 3] = 3
@@ -64,6 +62,8 @@ class Selfsup:
         """Train, write the weights and say how to use them; returns the exit code."""
         check_writable(self.out.parent)
         check_file(self.out)
+        if is_file(self.encoder):
+            raise UsageError(f"--encoder {self.encoder} is a file. Give the network: nin, conv4 or MODULE:FUNCTION.")
         pictures = self._pictures()
         folder = self.out.with_name(f"{self.out.name}.checkpoints")
         check_same(folder, self._settings(pictures))
@@ -74,7 +74,8 @@ class Selfsup:
             said = described(method, pictures)
         except (ValueError, TypeError, RuntimeError, AssertionError, FloatingPointError) as error:
             raise UsageError(f"The encoder could not be trained: {error}") from error  # torch asserts that it has CUDA
-        self._write(method.encoder_)
+        about = About(self.spec, self.channels, self.size, self.method, self.steps, self.seed)
+        write_encoder(self.out, method.encoder_, about)
         forget(folder)
         console = screen()
         for line in (said, f"Written: {self.out}", self._use()):
@@ -112,19 +113,9 @@ class Selfsup:
         transformation = RandomAffine() if self.method == "aet-affine" else RandomProjective()
         return AET(encoder, transformation, recipe=recipe)
 
-    def _write(self, encoder: "nn.Module") -> None:
-        from safetensors.torch import save
-
-        from torchstone.files import write_bytes
-
-        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in encoder.state_dict().items()}
-        facts = {"method": self.method, "steps": self.steps, "seed": self.seed, "size": self.size}
-        about = json.dumps({"encoder": self.spec, "channels": self.channels, **facts})
-        write_bytes(self.out, save(tensors, metadata={"format": FORMAT, "encoder": about}))
-
     def _use(self) -> str:
-        pictures = f"--size {self.size} --channels {self.channels} --support FOLDER --query FOLDER"
-        return f"Use it: torchstone fewshot classify --encoder {self.spec} --weights {self.out} {pictures}"
+        encoder = self.out if may_be_named(self.spec) else f"{self.spec} --weights {self.out}"
+        return f"Use it: torchstone fewshot classify --encoder {encoder} --support FOLDER --query FOLDER"
 
 
 def check_same(folder: Path, settings: dict[str, Any]) -> None:
