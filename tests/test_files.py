@@ -125,8 +125,9 @@ def test_remove_directory_takes_all_of_it(tmp_path: Path):
 def test_orphans_of_killed_writers_go_and_the_rest_stays(tmp_path: Path):
     files.write_text(tmp_path / "kept", "x")
     (tmp_path / f".t.{os.getpid()}.0{files.TEMPORARY_SUFFIX}").write_text("half")
+    (tmp_path / f".store.2{files.TEMPORARY_SUFFIX}-wal").write_text("what a database has beside it")
     files.write_text(tmp_path / f".folder.1{files.TEMPORARY_SUFFIX}" / "t", "half")
-    assert files.remove_temporaries(tmp_path) == 2
+    assert files.remove_temporaries(tmp_path) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 

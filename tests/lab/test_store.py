@@ -212,6 +212,13 @@ def test_a_store_of_version_1_goes_on(old: Path, tmp_path_factory: pytest.TempPa
         Store(old).records("claim", "laptop")
 
 
+def test_a_store_is_made_as_it_stays(tmp_path: Path) -> None:
+    """The mode of its journal could only be changed while nobody else has it open: the others fail as "locked"."""
+    Store(tmp_path)
+    assert execute(tmp_path, "PRAGMA journal_mode") == [("wal",)]
+    assert [path.name for path in tmp_path.iterdir()] == ["store.sqlite"]
+
+
 def test_many_may_migrate_at_once(old: Path) -> None:
     with ThreadPoolExecutor(8) as openers:
         stores = list(openers.map(lambda _: Store(old), range(8)))

@@ -147,7 +147,6 @@ class Store:
                 )
             if version < 1:
                 raise self._damaged("it has not the tables of a store")
-            connection.execute("PRAGMA journal_mode = WAL")
             if version < schema.VERSION:
                 self._verify(connection, "trials")
                 self._verify(connection, "verdicts")
@@ -299,6 +298,7 @@ def _create(file: Path) -> None:
                 connection.execute("PRAGMA journal_mode = OFF")  # nobody else knows the file yet
                 schema.prepare(connection)
                 schema.migrate(connection)
+                connection.execute("PRAGMA journal_mode = WAL")  # stays; a change under others' eyes fails as "locked"
     finally:
         os.close(folder)
 
