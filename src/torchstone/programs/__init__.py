@@ -1,0 +1,1 @@
+"""Differentiable programming: expectations, memories, and holes in ordinary programs."""
