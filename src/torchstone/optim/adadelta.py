@@ -3,7 +3,7 @@
 import torch
 from torch.optim.optimizer import ParamsT
 
-from torchstone.optim.base import ElementwiseOptimizer, Group, Impl, Tensors, denominator
+from torchstone.optim.base import ElementwiseOptimizer, Group, Impl, Tensors
 
 
 class Adadelta(ElementwiseOptimizer):
@@ -61,8 +61,8 @@ class Adadelta(ElementwiseOptimizer):
         torch._foreach_mul_(s, rho)
         torch._foreach_addcmul_(s, g, g, value=1 - rho)
         d = torch._foreach_add(u, eps)
+        torch._foreach_div_(d, torch._foreach_add(s, eps or torch.finfo(s[0].dtype).tiny))
         torch._foreach_sqrt_(d)
-        torch._foreach_div_(d, denominator(s, eps, in_root=True))
         torch._foreach_mul_(d, g)
         torch._foreach_mul_(u, rho)
         torch._foreach_addcmul_(u, d, d, value=1 - rho)
