@@ -115,7 +115,7 @@ class SuperpositionStack(Memory):
         lost = float(strengths[..., self.depth :].max())
         if lost != 0:
             raise ValueError(
-                f"The stack is full: `depth` is {self.depth}, and a push moved {lost:g} of a value out of the last cell. "
+                f"The stack is full: `depth` is {self.depth}, but a push moved {lost:g} of a value out of it. "
                 "Raise `depth`, or leave it at None."
             )
         return strengths[..., : self.depth]
