@@ -1,15 +1,28 @@
 """What is known of a program before it runs a training step: smoothness, gradients that arrive, Lipschitz bounds."""
 
+from torchstone.smoothness.declared import smooth, verify_smooth
+from torchstone.smoothness.maps import Map
 from torchstone.smoothness.orders import Order
 from torchstone.smoothness.report import Condition, Decision, Finding, Kink, NotDifferentiableError, Report, Site
+from torchstone.smoothness.types import C0, C1, C2, Analytic, Lipschitz, PiecewiseLinear, Smooth
 
 __all__ = [
+    "C0",
+    "C1",
+    "C2",
+    "Analytic",
     "Condition",
     "Decision",
     "Finding",
     "Kink",
+    "Lipschitz",
+    "Map",
     "NotDifferentiableError",
     "Order",
+    "PiecewiseLinear",
     "Report",
     "Site",
+    "Smooth",
+    "smooth",
+    "verify_smooth",
 ]
