@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -130,13 +130,7 @@ def build(spec: str) -> "nn.Module":
     """
     from torch import nn
 
-    module_name, colon, function = spec.partition(":")
-    if not (module_name and colon and function) or module_name.startswith("."):
-        raise UsageError(f"'{spec}' must read module:function, such as my_models:build_a for build_a in my_models.py.")
-    module = _import(module_name)
-    if not hasattr(module, function):
-        raise UsageError(f"There is no '{function}' in {module_name}.{_close(function, dir(module))}")
-    maker = getattr(module, function)
+    maker = named(spec)
     if isinstance(maker, nn.Module) or not callable(maker):
         raise UsageError(f"'{spec}' must be a function that makes a model when called without arguments.")
     try:
@@ -147,6 +141,21 @@ def build(spec: str) -> "nn.Module":
     if not isinstance(model, nn.Module):
         raise UsageError(f"'{spec}' must return a torch.nn.Module, but returned a {type(model).__name__}.")
     return model
+
+
+def named(spec: str) -> Any:
+    """What ``module:function`` names, imported from the current directory too.
+
+    Raises:
+        UsageError: it does not read so, or there is no such module or function.
+    """
+    module_name, colon, function = spec.partition(":")
+    if not (module_name and colon and function) or module_name.startswith("."):
+        raise UsageError(f"'{spec}' must read module:function, such as my_models:build_a for build_a in my_models.py.")
+    module = _import(module_name)
+    if not hasattr(module, function):
+        raise UsageError(f"There is no '{function}' in {module_name}.{_close(function, dir(module))}")
+    return getattr(module, function)
 
 
 def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
