@@ -87,8 +87,9 @@ def test_the_weights_are_a_sum_over_examples() -> None:
     torch.testing.assert_close(fit.weight, 2.0 * left.T @ x, atol=1e-6, rtol=0)
 
 
-def test_problems_are_solved_as_if_each_were_alone() -> None:
-    x, y = episodes(7, 5, 5, 3000)  # 600 kB each: more than one piece
+@pytest.mark.parametrize(("shot", "d"), [(5, 3000), (40, 200), (40, 201)])
+def test_problems_are_solved_as_if_each_were_alone(shot: int, d: int) -> None:
+    x, y = episodes(7, 5, shot, d)  # 300 kB each or more: the cache does not hold all
     together = logistic_regression(x, y)
     alone = [logistic_regression(*problem) for problem in zip(x, y, strict=True)]
     torch.testing.assert_close(together.weight, torch.stack([fit.weight for fit in alone]), atol=1e-9, rtol=0)

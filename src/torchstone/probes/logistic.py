@@ -119,7 +119,7 @@ def logistic_regression(
     weight = check_weight(weight, y, single=single)
     counts = examples_by_class(y, ways, weight)
     check_ways(counts, may_lack=classes is not None)
-    size = piece_size(x)
+    size = at_once(x, x.shape[1] * (min(x.shape[1:]) + ways))
     parts = [slice(start, start + size) for start in range(0, len(x), size)]
     pieces = [solve(x[part], y[part], weight[part], counts[part], c, tol, max_iter) for part in parts]
     fit = collect(pieces, tol)
@@ -131,36 +131,35 @@ def solve(
     x: Tensor, y: Tensor, weight: Tensor, counts: Tensor, c: float, tol: float, max_iter: int
 ) -> tuple[Tensor, Tensor, Minimum]:
     """Weights (e, c, d) and biases (e, c) of some problems, as delivered, and how the search for them ended."""
-    origin = x[:, :1].double()  # a common offset costs digits
-    moved = x.to(torch.float64, copy=True).sub_(origin)
-    short, basis = coordinates(moved)
-    absent = counts <= 0
+    short, basis = coordinates(x)
+    absent, weight = counts <= 0, c * weight
     task = Task(
         design=torch.cat([short, torch.ones_like(short[..., :1])], -1),
-        target=one_hot(y, counts.shape[1]).double().mT.contiguous(),
-        weight=c * weight[:, None],
+        target=(weight[..., None] * one_hot(y, counts.shape[1])).mT.contiguous(),
+        weight=weight[:, None],
         ridge=torch.tensor([1.0] * short.shape[-1] + [0.0], dtype=torch.float64, device=x.device),
         offset=torch.where(absent, NEVER, 0.0)[..., None].double(),
     )
     minimum = minimise(task, tol, max_iter)
     slopes, bias = minimum.theta[..., :-1], minimum.theta[..., -1]
     if basis is not None:
-        slopes = torch.linalg.solve_triangular(basis, slopes, upper=False, left=False) @ moved
-    bias = bias - (slopes @ origin.mT)[..., 0]
-    dtype = delivered(x.dtype)
-    return slopes.to(dtype), bias.masked_fill(absent, -torch.inf).to(dtype), minimum
+        slopes = torch.linalg.solve_triangular(basis, slopes, upper=False, left=False)
+    weights, at_first = in_features(slopes, x, of_rows=basis is not None)
+    return weights, (bias - at_first).masked_fill(absent, -torch.inf).to(weights.dtype), minimum
 
 
-def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Float[Tensor, "e n n"] | None]:
-    """``x`` itself, or for n < d the same rows in an orthonormal basis of their span: the Cholesky factor L of x xᵀ.
+def coordinates(x: Real[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Float[Tensor, "e n n"] | None]:
+    """``from_first(x)``, or for n < d the same rows in an orthonormal basis of their span: L of L Lᵀ = x xᵀ.
 
-    A row v there is v L⁻¹ x here. A shift of the size of rounding keeps L regular where rows depend on each other.
+    A row v there is v L⁻¹ ``from_first(x)`` here. A shift of the size of rounding keeps L regular where rows depend on
+    each other.
     """
     n, d = x.shape[1:]
     if n >= d:
-        check_finite(torch.linalg.vector_norm(x, dim=(1, 2)), "x")  # nor may squares overflow
-        return x, None
-    gram = x @ x.mT
+        moved = from_first(x)
+        check_finite(torch.linalg.vector_norm(moved, dim=(1, 2)), "x")  # nor may squares overflow
+        return moved, None
+    gram = torch.cat([moved @ moved.mT for moved in map(from_first, torch.split(x, at_once(x, n * d)))])
     diagonal = gram.diagonal(dim1=1, dim2=2)
     check_finite(diagonal, "x")
     diagonal += (d * torch.finfo(gram.dtype).eps * diagonal.sum(-1, keepdim=True)).clamp(min=1e-100)
@@ -168,10 +167,28 @@ def coordinates(x: Float[Tensor, "e n d"]) -> tuple[Float[Tensor, "e n r"], Floa
     return factor, factor
 
 
-def piece_size(x: Tensor) -> int:
-    """How many problems are solved at once: what fits a processor's cache in float64, or 1 GiB of another device."""
-    budget = 2**24 if x.device.type == "cpu" else 2**30
-    return max(1, budget // (8 * x[0].numel()))
+def in_features(
+    slopes: Float[Tensor, "e c r"], x: Real[Tensor, "e n d"], *, of_rows: bool
+) -> tuple[Float[Tensor, "e c d"], Float[Tensor, "e c"]]:
+    """Weights as delivered, and their products with row 0; of weights, or of shares in the rows of ``from_first``."""
+    size = at_once(x, x[0].numel())
+    weights, products = [], []
+    for part, near in zip(torch.split(slopes, size), torch.split(x, size), strict=True):
+        exact = part @ from_first(near) if of_rows else part
+        weights.append(exact.to(delivered(x.dtype)))
+        products.append((exact @ near[:, 0, :, None].double())[..., 0])
+    return torch.cat(weights), torch.cat(products)
+
+
+def from_first(x: Real[Tensor, "e n d"]) -> Float[Tensor, "e n d"]:
+    """The rows of each problem seen from its first one, in float64: a common offset costs digits."""
+    return x.to(torch.float64, copy=True).sub_(x[:, :1])
+
+
+def at_once(x: Tensor, numbers: int) -> int:
+    """How many problems of so many numbers to take at once: a processor's cache in float64, or 1 GiB elsewhere."""
+    budget = 2**21 if x.device.type == "cpu" else 2**30
+    return max(1, budget // (8 * numbers))
 
 
 def collect(pieces: list[tuple[Tensor, Tensor, Minimum]], tol: float) -> LogisticFit:

@@ -17,13 +17,23 @@ NEVER = -1e30  # the logit of a class that a problem lacks: probability exactly 
 
 
 @dataclass(frozen=True)
+class Point:
+    """Where the search is: θ, what it makes of each example, and the objective of each problem there."""
+
+    theta: Float[Tensor, "e c r"]
+    logits: Float[Tensor, "e c n"]
+    log_p: Float[Tensor, "e c n"]
+    loss: Float[Tensor, "e 1 1"]
+
+
+@dataclass(frozen=True)
 class Task:
     """e problems: minimise ½ Σ ridge θ² + Σ_i w_i CE(softmax(θ design_i + offset), target_i) over θ, (e, c, r).
 
     Args:
         design: (e, n, r) float64.
-        target: (e, c, n), one-hot along the classes.
-        weight: (e, 1, n), at least 0.
+        target: (e, c, n), w_i for the class of an example, and 0 for others.
+        weight: w, (e, 1, n), at least 0.
         ridge: (r,), 0 for what is not penalised.
         offset: (e, c, 1), 0, or ``NEVER`` for a class that a problem lacks.
     """
@@ -34,22 +44,20 @@ class Task:
     ridge: Float[Tensor, " r"]
     offset: Float[Tensor, "e c 1"]
 
-    def log_probabilities(self, logits: Float[Tensor, "e c n"]) -> Float[Tensor, "e c n"]:
-        """Of each class, for each example."""
-        return (logits + self.offset).log_softmax(1)
-
-    def loss(self, theta: Float[Tensor, "e c r"], log_p: Float[Tensor, "e c n"]) -> Float[Tensor, "e 1 1"]:
-        """The objective of each problem."""
-        return total(self.ridge * theta.square()) / 2 - total(self.weight * self.target * log_p)
+    def at(self, theta: Float[Tensor, "e c r"], logits: Float[Tensor, "e c n"]) -> Point:
+        """The point θ, where ``logits`` are θ design_i."""
+        log_p = (logits + self.offset).log_softmax(1)
+        return Point(theta, logits, log_p, total(self.ridge * theta.square()) / 2 - total(self.target * log_p))
 
     def gradient(self, theta: Float[Tensor, "e c r"], p: Float[Tensor, "e c n"]) -> Float[Tensor, "e c r"]:
         """Of the objective, where the probabilities are ``p``."""
-        return self.ridge * theta + (self.weight * (p - self.target)) @ self.design
+        return torch.baddbmm(self.ridge * theta, self.weight * p - self.target, self.design)
 
     def curvature(self, p: Float[Tensor, "e c n"], v: Float[Tensor, "e c r"]) -> Float[Tensor, "e c r"]:
         """The Hessian at probabilities ``p`` times ``v``."""
-        change = p * (v @ self.design.mT)
-        return self.ridge * v + (self.weight * (change - p * change.sum(1, keepdim=True))) @ self.design
+        change = v @ self.design.mT
+        mean = (p * change).sum(1, keepdim=True)
+        return torch.baddbmm(self.ridge * v, self.weight * p * (change - mean), self.design)
 
 
 @dataclass(frozen=True)
@@ -63,28 +71,28 @@ class Minimum:
 
 def minimise(task: Task, tol: float, max_iter: int) -> Minimum:
     """Newton steps with backtracking until every problem's gradient has a norm of at most ``tol``."""
-    e, c, _ = task.target.shape
-    theta = task.design.new_zeros(e, c, task.design.shape[-1])
-    iterations = torch.zeros(e, dtype=torch.int64, device=theta.device)
+    e, c, n = task.target.shape
+    zeros = task.design.new_zeros
+    point = task.at(zeros(e, c, task.design.shape[-1]), zeros(e, c, n))
+    iterations = torch.zeros(e, dtype=torch.int64, device=task.design.device)
     gram = (task.design.mT * task.weight) @ task.design  # (e, r, r)
     used, inverse = gram.new_zeros(e, 1, 1), gram  # until the first step
     for step in range(max_iter + 1):
-        logits = theta @ task.design.mT
-        log_p = task.log_probabilities(logits)
-        gradient = task.gradient(theta, log_p.exp())
+        p = point.log_p.exp()
+        gradient = task.gradient(point.theta, p)
         norm = gradient.flatten(1).norm(dim=1)
         unsolved = ~(norm <= tol)
         if step == max_iter or not unsolved.any():
             break
         iterations += unsolved
-        scale = mean_curvature(task, log_p.exp())
+        scale = mean_curvature(task, p)
         changed = (scale > 2 * used) | (scale < used / 2)
         if changed.any():
             used = torch.where(changed, scale, used)
             inverse = preconditioner(task.ridge, used, gram)
-        direction = newton_direction(task, log_p.exp(), gradient * unsolved[:, None, None], inverse)
-        theta = theta + step_size(task, theta, logits, direction, gradient) * direction
-    return Minimum(theta, iterations, norm)
+        direction = newton_direction(task, p, gradient * unsolved[:, None, None], inverse)
+        point = step_along(task, point, direction, total(gradient * direction))
+    return Minimum(point.theta, iterations, norm)
 
 
 def newton_direction(
@@ -125,25 +133,17 @@ def preconditioner(
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
 
 
-def step_size(
-    task: Task,
-    theta: Float[Tensor, "e c r"],
-    logits: Float[Tensor, "e c n"],
-    direction: Float[Tensor, "e c r"],
-    gradient: Float[Tensor, "e c r"],
-) -> Float[Tensor, "e 1 1"]:
-    """1, halved in each problem until its objective falls by Armijo's rule, up to rounding."""
+def step_along(task: Task, start: Point, direction: Float[Tensor, "e c r"], slope: Float[Tensor, "e 1 1"]) -> Point:
+    """A step of 1, halved in each problem until its objective falls by Armijo's rule, up to rounding."""
     change = direction @ task.design.mT
-    slope = total(gradient * direction)
-    start = task.loss(theta, task.log_probabilities(logits))
     step = torch.ones_like(slope)
     for _ in range(HALVINGS):
-        reached = task.loss(theta + step * direction, task.log_probabilities(logits + step * change))
-        enough = reached <= start + 1e-4 * step * slope + 1e-13 * start.abs()
+        reached = task.at(start.theta + step * direction, start.logits + step * change)
+        enough = reached.loss <= start.loss + 1e-4 * step * slope + 1e-13 * start.loss.abs()
         if enough.all():
             break
         step = torch.where(enough, step, step / 2)
-    return step
+    return reached
 
 
 def total(x: Float[Tensor, "e a b"]) -> Float[Tensor, "e 1 1"]:
