@@ -99,12 +99,10 @@ def trace_of(memory: Memory, moments: Sequence[tuple[MemoryState, Tensor, Tensor
     steps = len(moments)
     front, back = memory.grows
     rows = []
-    for step, (state, _, _) in enumerate(moments, start=1):
-        to_come = steps - step
+    for to_come, (state, _, _) in zip(reversed(range(steps)), moments, strict=True):
         rows.append(pad(state.strengths[0], (front * to_come, back * to_come), value=torch.nan))
     most = max(row.shape[-1] for row in rows)
     strengths = torch.stack([pad(row, (0, most - row.shape[-1]), value=torch.nan) for row in rows])
-    push, pop = (torch.stack([moment[which][0] for moment in moments]).flatten(2) for which in (1, 2))
-    ends = max(1, len(memory.ends) and memory.ends[0])
-    shape = (steps, -1, ends)
-    return Trace(push.reshape(shape).cpu(), pop.reshape(shape).cpu(), strengths.cpu())
+    push, pop = (torch.stack([moment[which][0] for moment in moments]) for which in (1, 2))
+    shape = (*strengths.shape[:2], -1)
+    return Trace(push.view(shape).cpu(), pop.view(shape).cpu(), strengths.cpu())
