@@ -124,11 +124,12 @@ class GoodEmbedding(Study):
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
-        """One network each for a data set, a seed, a method and a learning rate; and the controls."""
+        """A network each for a data set, a seed, a method and a learning rate; what costs most comes last."""
         return [
             Trial(arm, seed, trial_config(scale, arm, rate, pictures, side))
-            for arm, seeds in seeds_of(scale).items()
+            for arms, seeds in (((*CONTROLS, OURS, "protonet"), scale.seeds), (("maml",), scale.maml_seeds))
             for seed in range(seeds)
+            for arm in arms
             for pictures, side in scale.pictures
             for rate in RATES.get(arm, (1.0,))[: scale.rates]
         ]
@@ -163,11 +164,6 @@ class GoodEmbedding(Study):
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
         """Accuracies, leads, and whether the learning rates were the right ones."""
         return ()
-
-
-def seeds_of(scale: Size) -> Mapping[str, int]:
-    """How many seeds each arm has; the one that costs most comes last."""
-    return {arm: scale.maml_seeds if arm == "maml" else scale.seeds for arm in (*CONTROLS, OURS, *RIVALS)}
 
 
 def trial_config(scale: Size, arm: str, rate: float, pictures: str, side: int) -> dict[str, Any]:
