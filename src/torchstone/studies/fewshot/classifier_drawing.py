@@ -52,10 +52,8 @@ def _marks(ax: "Axes", place: int, words: str, columns: Sequence[Any], *, lines:
     for at, mean in zip(x, means, strict=True):
         if np.isfinite([mean.low, mean.high]).all():
             ax.plot([at, at], [mean.low, mean.high], color=colour, linewidth=1.4)
-    style = "-" if lines else ""
-    ax.plot(
-        x, [mean.value for mean in means], style, marker=marker, markersize=5, color=colour, linewidth=1, label=words
-    )
+    style, values = "-" if lines else "none", [mean.value for mean in means]
+    ax.plot(x, values, linestyle=style, marker=marker, markersize=5, color=colour, linewidth=1, label=words)
 
 
 def _broken(words: str) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from torchstone.lab import Record
+from torchstone.lab import Estimate, Record
+from torchstone.lab.statistics import jackknife
 
-UNTRAINED, EPISODIC, FEWER, TRAINED = "untrained", "ProtoNet", "a quarter of the classes", "all base classes"
-ARMS = (UNTRAINED, EPISODIC, FEWER, TRAINED)
+UNTRAINED, FEWER, TRAINED = "untrained", "a quarter of the classes", "all base classes"
+ARMS = (UNTRAINED, FEWER, TRAINED)
 RAW = "all base classes, not normalised"
 ROWS = (*ARMS, RAW)
 HEADS = {
@@ -68,6 +69,20 @@ def effect(table: Table, *, over: str = FEWER) -> Float[np.ndarray, "seeds shots
     return gained
 
 
+def share(spreads: Float[np.ndarray, " seeds"], effects: Float[np.ndarray, " seeds"]) -> Estimate:
+    """Mean spread over mean effect, with a jackknife interval over seeds; NaN where the mean effect is not positive.
+
+    A ratio of means, since a single seed's effect can be small.
+    """
+
+    def ratio(seeds: Float[np.ndarray, " k"]) -> float:
+        below = float(effects[seeds].mean())
+        return float(spreads[seeds].mean()) / below if below > 0 else float("nan")
+
+    seeds = np.arange(len(spreads))
+    return jackknife(ratio(seeds), [ratio(np.delete(seeds, seed)) for seed in seeds] if len(seeds) > 1 else [])
+
+
 def secondary(tables: Mapping[str, Table]) -> dict[str, Float[np.ndarray, " seeds"]]:
     """What is shown and decides nothing, by its words."""
     table, learned = mean_of(tables), [head != "neighbour" for head in HEADS]
@@ -76,7 +91,6 @@ def secondary(tables: Mapping[str, Table]) -> dict[str, Float[np.ndarray, " seed
         "the same, without the nearest neighbour": spread(table[TRAINED][:, :, learned]),
         "the same, features not normalised": spread(table[RAW]),
         "gain over the untrained embedding, points": effect(table, over=UNTRAINED),
-        "gain over ProtoNet's embedding, points": effect(table, over=EPISODIC),
     }
     for name, own in tables.items():
         rows[f"spread of classifiers, points, {name}"] = spread(own[TRAINED])
