@@ -165,6 +165,24 @@ def test_hardened_it_is_the_automaton_that_its_trace_says(memory: Memory) -> Non
     assert not torch.equal(hard(x)[0], soft)
 
 
+def test_noise_moves_actions_in_training_alone_and_follows_the_seed() -> None:
+    x = sequences()
+    quiet, noisy = network(NeuralStack(3)), network(NeuralStack(3), noise=1.0)
+    runs = []
+    for seed in (0, 0, 1):
+        with seeded(seed):
+            runs.append(noisy(x)[0])
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+    assert torch.equal(noisy.eval()(x)[0], quiet(x)[0])
+    assert torch.equal(noisy.train().harden()(x)[0], quiet.harden()(x)[0])
+    assert torch.equal(noisy.trace(x[0]).push, quiet.trace(x[0]).push)
+    assert noisy.training
+    for bad in (-1.0, torch.inf, torch.nan):
+        with pytest.raises(ValueError, match="`noise` must be a standard deviation"):
+            network(NeuralStack(3), noise=bad)
+
+
 def test_whatever_contains_a_memory_can_be_hardened_and_nothing_else() -> None:
     model = Transducer(7, network(NeuralStack(3)).float())
     assert hardened(model).rnn.hard

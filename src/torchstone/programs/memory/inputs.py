@@ -1,5 +1,6 @@
 """What memories ask of their arguments."""
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,12 @@ def check_size(name: str, value: int, least: int = 1) -> None:
         raise TypeError(f"`{name}` must be a whole number, but is {value!r} of type {type(value).__name__}.")
     if value < least:
         raise ValueError(f"`{name}` must be at least {least}, but is {value}.")
+
+
+def check_noise(noise: float) -> None:
+    """Refuse a standard deviation that is none."""
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"`noise` must be a standard deviation, 0 or more and finite, but is {noise}.")
 
 
 def check_state(state: "MemoryState", width: int) -> None:

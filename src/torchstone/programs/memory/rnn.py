@@ -13,9 +13,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from torchstone.nets.seeded import seeded
 from torchstone.programs.memory.controller import Moment, RNNState, advance, first_state, sizes
-from torchstone.programs.memory.inputs import check_finite, check_mask, check_size
+from torchstone.programs.memory.inputs import check_finite, check_mask, check_noise, check_size
 from torchstone.programs.memory.memory import Memory
 from torchstone.programs.memory.trace import Trace, trace_of
+from torchstone.training import evaluating
 
 MUCH = 2**31  # bytes for gradients, from which on a forward pass warns
 
@@ -42,6 +43,9 @@ class MemoryRNN(nn.Module):
         memory: what it works.
         output_size: numbers in the output :math:`o_t`; ``cell.hidden_size``.
         copies: how many such memories there are side by side, each with actions and values of its own.
+        noise: standard deviation of normal noise on the numbers that become actions, in training mode alone. It makes
+            half-hearted actions costly, so that a network learns whole ones, which last over any length; 1 does well.
+            Like dropout it draws from torch's global generators, which ``fit`` seeds.
         batch_first: whether sequences are (b, t, d) instead of (t, b, d), as in ``nn.LSTM``.
         seed: of the initial weights, those of the cell aside.
 
@@ -51,7 +55,7 @@ class MemoryRNN(nn.Module):
         hard: whether actions are rounded to {0, 1}; see :meth:`harden`.
 
     Raises:
-        ValueError: the cell has no room for an input beside what is read; a size below 1.
+        ValueError: the cell has no room for an input beside what is read; a size below 1; negative noise.
 
     >>> from torchstone.programs.memory import NeuralStack
     >>> with seeded(0):
@@ -63,7 +67,8 @@ class MemoryRNN(nn.Module):
 
     Paper: Grefenstette, Hermann, Suleyman, Blunsom 2015, arXiv:1506.02516, section 3.4 and appendix B; with a
         :class:`SuperpositionStack`, Joulin, Mikolov 2015, arXiv:1503.01007, section 3.2.
-    Differs from the paper: with a stack, queue or deque, nothing. Joulin and Mikolov's network is a plain recurrent
+    Differs from the paper: the ``noise`` (0 for the paper's) is an addition, as in Salakhutdinov and Hinton's semantic
+        hashing (2009). Joulin and Mikolov's network is a plain recurrent
         cell whose state is the output; here the cell is the one that is given, and its state passes a tanh layer.
     """
 
@@ -74,15 +79,18 @@ class MemoryRNN(nn.Module):
         *,
         output_size: int | None = None,
         copies: int = 1,
+        noise: float = 0.0,
         batch_first: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         check_size("copies", copies)
+        check_noise(noise)
         self.input_size, hidden, self.reads = sizes(cell, memory, copies)
         self.hidden_size = hidden if output_size is None else output_size
         check_size("output_size", self.hidden_size)
         self.cell, self.memory, self.copies, self.batch_first, self.hard = cell, memory, copies, batch_first, False
+        self.noise = noise
         memories = copies * math.prod(memory.ends)
         with seeded(seed), torch.no_grad():
             self.interface = nn.Linear(hidden, memories * (memory.logits + memory.width))
@@ -152,7 +160,7 @@ class MemoryRNN(nn.Module):
             raise ValueError(f"`x` must be one sequence (t, d), but has shape {tuple(x.shape)}. Take one: x[0].")
         one = x[None] if self.batch_first else x[:, None]
         self._check(one, None, None)
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(self):
             moments = list(self._walk(one, self.start(1), None))
         return trace_of(self.memory, [(at.state.memory, at.push, at.pop) for at in moments])
 
@@ -171,14 +179,16 @@ class MemoryRNN(nn.Module):
         read = self.memory.read(state.memory).flatten(1)
         hidden = advance(self.cell, torch.cat([x, read], -1), state.hidden)
         raw = self.interface(hidden[0]).view(len(x), self.copies, *self.memory.ends, -1)
-        push, pop = self.memory.decide(raw[..., : self.memory.logits])
+        logits, value = raw[..., : self.memory.logits], self.memory.content(raw[..., self.memory.logits :])
+        if self.noise and self.training and not self.hard:
+            logits = logits + self.noise * torch.randn_like(logits)
+        push, pop = self.memory.decide(logits)
         if self.hard:
             push, pop = self.memory.rounded(push, pop)
         if here is not None:
             there = here.view(-1, *[1] * (push.ndim - 1))
             push, pop = push * there, pop * there
             hidden = tuple(torch.where(here[:, None], new, old) for new, old in zip(hidden, state.hidden, strict=True))
-        value = self.memory.content(raw[..., self.memory.logits :])
         return Moment(RNNState(hidden, self.memory.move(state.memory, value, push, pop)), push, pop)
 
     def _packed(
