@@ -71,7 +71,7 @@ def trained(
     groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
     if weights := list(criterion.parameters()):
         groups.append({"params": weights, "lr": rate})
-    optimizer = torch.optim.Adam(groups, lr=RATE)
+    optimizer = torch.optim.Adam(groups, lr=RATE, fused=True)
     batches = ClassBalancedBatches(
         pictures.images,
         pictures.labels,
