@@ -102,11 +102,13 @@ class PredictingTransformations(Study):
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
-        """Every method with every seed, the further ones with fewer."""
+        """The arms that decide with every seed, then the further ones with fewer."""
+        groups = ((JUDGED, scale.seeds), (FURTHER, scale.further))
         return [
             planned(arm, seed, scale.split, scale.budget)
-            for seed in range(scale.seeds)
-            for arm in (*JUDGED, *(FURTHER if seed < scale.further else ()))
+            for arms, seeds in groups
+            for seed in range(seeds)
+            for arm in arms
         ]
 
     def run(self, trial: Trial, context: Context) -> Outcome:
