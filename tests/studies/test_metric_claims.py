@@ -209,6 +209,12 @@ class TestTraining:
         with pytest.raises(FloatingPointError, match="not finite"):
             embedded(network, parts.test, CPU)
 
+    def test_the_large_network_embeds_too_and_leaves_no_trace(self) -> None:
+        task = Task("glyphs", 4, 2, 16, 2, "resnet12", 8)
+        parts = parts_of(task, 0)
+        with torch.no_grad():
+            assert embedded(untrained_network(task, parts, 0, 0, CPU), parts.test, CPU).shape == (24, 8)
+
     def test_several_embeddings_are_scored_by_themselves_and_side_by_side(self) -> None:
         test = parts_of(SMALL, 0).test
         noise = torch.randn(2, len(test), 6, generator=torch.Generator().manual_seed(0))

@@ -22,8 +22,8 @@ def before_and_after(before: Rows, after: Rows, controls: Mapping[str, float]) -
     """A row a loss: its seeds, means and intervals, untuned (open) and tuned (filled); a line a control."""
     figure, ax = _panel(0.62 * len(after) + 1.6)
     for place, loss in enumerate(reversed(list(after))):
-        _values(ax, place + 0.14, after[loss], BLUE, filled=True)
-        _values(ax, place - 0.14, before[loss], ORANGE, filled=False)
+        _values(ax, place + 0.1, after[loss], BLUE, filled=True)
+        _values(ax, place - 0.2, before[loss], ORANGE, filled=False)
     for (name, value), dash in zip(controls.items(), ("--", ":"), strict=False):
         ax.axvline(value, color=MUTED, linestyle=dash, linewidth=1.2, label=name)
     ax.plot([], [], "o", color=BLUE, label="tuned")
@@ -46,12 +46,12 @@ def searches(scores: Rows) -> str:
 
 def said(loss: str) -> str:
     """The name of a loss for a reader."""
-    return loss.replace("_", " ")
+    return {"nt_xent": "NT-Xent", "arcface": "ArcFace", "cosface": "CosFace"}.get(loss, loss.replace("_", " "))
 
 
 def _values(ax: "Axes", place: float, values: Sequence[float], colour: str, *, filled: bool) -> None:
     mean = mean_interval(values)
-    ax.scatter(values, [place] * len(values), s=12, color=MUTED, linewidth=0)
+    ax.scatter(values, [place + 0.11] * len(values), s=12, color=MUTED, linewidth=0)
     ax.plot([mean.low, mean.high], [place, place], color=colour, linewidth=1.6)
     ax.scatter([mean.value], [place], s=44, edgecolor=colour, facecolor=colour if filled else "white", zorder=3)
 
@@ -69,12 +69,13 @@ def who_beats_whom(tables: Mapping[str, Float[np.ndarray, "losses losses k"]], l
     """A table each: the mean lead of the row over the column, with a star where its interval lies above 0."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.9 + 4.1 * len(tables), 4.6), layout="constrained")
+    figure = Figure(figsize=(2.3 + 3.6 * len(tables), 4.6), layout="constrained")
     axes = figure.subplots(1, len(tables), squeeze=False, sharey=True).flatten().tolist()
     reach = max(float(np.abs(table.mean(2)).max()) for table in tables.values()) or 1.0
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
-        image = ax.imshow(table.mean(2), cmap="PuOr_r", vmin=-reach, vmax=reach)
-        for row, column in np.ndindex(*table.shape[:2]):
+        means = np.where(np.eye(len(losses)), np.nan, table.mean(2))
+        image = ax.imshow(means, cmap="PuOr_r", vmin=-reach, vmax=reach)
+        for row, column in zip(*np.nonzero(np.isfinite(means)), strict=True):
             _lead(ax, row, column, table[row, column], reach)
         ax.set_xticks(range(len(losses)), [said(loss) for loss in losses], rotation=40, ha="right")
         ax.set(title=title, xlabel="baseline")
@@ -97,8 +98,6 @@ def leads(rows: Rows, threshold: float) -> str:
 
 
 def _lead(ax: "Axes", row: int, column: int, values: Float[np.ndarray, " k"], reach: float) -> None:
-    if row == column:
-        return
     mean = mean_interval(values)
     star = "*" if mean.low > 0 else ""
     colour = "white" if abs(mean.value) > 0.6 * reach else "black"

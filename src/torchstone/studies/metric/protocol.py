@@ -15,6 +15,7 @@ from torchstone.data import ImageSet
 from torchstone.lab import Context
 from torchstone.lab.search import Attempt
 from torchstone.metric import ClassBalancedBatches
+from torchstone.nets import seeded
 from torchstone.studies.metric.tasks import Parts, Task
 from torchstone.studies.metric.training import embedded, map_at_r, network_of, seed_for, trained, worth
 
@@ -92,7 +93,7 @@ def untrained_network(task: Task, parts: Parts, fold: int, seed: int, device: to
         pictures.images, pictures.labels, classes=classes, instances=8, seed=seed, device=device
     )
     network.train()
-    with torch.no_grad():
+    with seeded(seed), torch.no_grad():  # dropout draws
         for step in range(WARMING):
             network(batches.at(step)[0])
     return network.eval()

@@ -13,13 +13,12 @@ from torch.nn.functional import normalize
 from torchstone.data import ImageSet, stream
 from torchstone.lab.reality_check.stages import concatenated
 from torchstone.metric import ClassBalancedBatches, retrieval_metrics
-from torchstone.nets import ResNet12
-from torchstone.nets.seeded import seeded
+from torchstone.nets import ResNet12, seeded
 from torchstone.studies.metric.losses import loss_of
 from torchstone.studies.metric.tasks import Parts, Task
 from torchstone.training import Player, Round, evaluating, fit
 
-RATE = 1e-2  # learning rate of the networks, the same for all losses
+RATES = {"small": 1e-2, "resnet12": 1e-3}  # learning rate of each network, the same for all losses
 CLASSES, INSTANCES = 16, 4  # of a batch
 OFTEN = 1000  # steps between checkpoints
 CHUNK = 1000  # pictures that are embedded at once
@@ -71,7 +70,7 @@ def trained(
     groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
     if weights := list(criterion.parameters()):
         groups.append({"params": weights, "lr": rate})
-    optimizer = torch.optim.Adam(groups, lr=RATE, fused=True)
+    optimizer = torch.optim.Adam(groups, lr=RATES[task.network], fused=True)
     batches = ClassBalancedBatches(
         pictures.images,
         pictures.labels,
