@@ -99,7 +99,7 @@ def test_padding_changes_no_output_no_read_and_no_state(memory: Memory) -> None:
     net, x, mask = network(memory, copies=2), sequences(), present()
     output, state = net(x, mask=mask)
     assert (output[~mask] == 0).all()
-    elsewhere, _ = net(x.masked_fill(~mask[..., None], 7.0), mask=mask)
+    elsewhere, _ = net(x.masked_fill(~mask[..., None], torch.nan), mask=mask)
     assert torch.equal(output, elsewhere)
     for i, length in enumerate(LENGTHS.tolist()):
         alone, end = net(x[i : i + 1, :length])
@@ -231,7 +231,6 @@ def test_a_row_of_a_trace_is_a_cell_for_life() -> None:
         ),
         (torch.zeros(7, 5), {}, r"has shape \(7, 5\)"),
         (torch.zeros(4, 0, 5), {}, "one or more sequences"),
-        (torch.full((4, 7, 5), torch.nan), {}, "`x` has NaN"),
         (torch.zeros(4, 7, 5), {"mask": torch.ones(4, 7)}, r"`mask` must be boolean of shape \(4, 7\)"),
         (torch.zeros(4, 7, 5), {"mask": torch.ones(4, 6).bool()}, r"`mask` .* of shape \(4, 6\)"),
         (torch.zeros(4, 7, 5), {"state": network(NeuralStack(3)).start(3)}, "`state` is for a batch of 3"),
@@ -273,6 +272,16 @@ def test_gradients_that_will_take_gigabytes_are_announced(monkeypatch: pytest.Mo
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("error")
         net(sequences())
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_nan_comes_out_as_nan_from_there_on(memory: Memory) -> None:
+    x = sequences()
+    x[1, 3] = torch.nan
+    net = network(memory)
+    for output in (net(x)[0], net.harden()(x)[0]):
+        assert torch.equal(output.isnan().any(-1)[1], torch.arange(7) >= 3)
+        assert not output[[0, 2, 3]].isnan().any()
 
 
 def test_words_in_words_out_with_and_without_a_memory() -> None:

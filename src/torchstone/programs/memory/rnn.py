@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from torchstone.nets.seeded import seeded
 from torchstone.programs.memory.controller import Moment, RNNState, advance, first_state, sizes
-from torchstone.programs.memory.inputs import check_finite, check_mask, check_noise, check_size
+from torchstone.programs.memory.inputs import check_mask, check_noise, check_size
 from torchstone.programs.memory.memory import Memory
 from torchstone.programs.memory.trace import Trace, trace_of
 from torchstone.training import evaluating
@@ -109,7 +109,7 @@ class MemoryRNN(nn.Module):
         """Run over sequences.
 
         Args:
-            x: inputs, (t, b, d), (b, t, d) with ``batch_first``, or packed.
+            x: inputs, (t, b, d), (b, t, d) with ``batch_first``, or packed. NaN comes out as NaN, as in ``nn.LSTM``.
             state: where to begin; ``None`` for the learned start and an empty memory.
             mask: (t, b) or (b, t) like ``x``, False at padding: there nothing moves, and the output is 0. A packed
                 sequence has its own.
@@ -118,7 +118,7 @@ class MemoryRNN(nn.Module):
             Outputs like ``x``, and the state after the last step of each sequence.
 
         Raises:
-            ValueError: ``x`` is of another shape, has no step or is not finite; ``mask`` or ``state`` don't fit it.
+            ValueError: ``x`` is of another shape or has no step; ``mask`` or ``state`` don't fit it.
 
         Warns:
             LongSequenceWarning: the gradients will take more than 2 GiB.
@@ -132,7 +132,7 @@ class MemoryRNN(nn.Module):
         for moment in self._walk(x, state, mask):
             outputs.append(moment.state.hidden[0])
         output = self.output(torch.stack(outputs, time)).tanh()
-        return (output if mask is None else output * mask[..., None]), moment.state
+        return (output if mask is None else output.masked_fill(~mask[..., None], 0)), moment.state
 
     def start(self, batch: int) -> RNNState:
         """The learned first state, and an empty memory, for a batch of sequences."""
@@ -178,18 +178,23 @@ class MemoryRNN(nn.Module):
         """Read, think, pop and push; where nothing is ``here``, all stays as it was."""
         read = self.memory.read(state.memory).flatten(1)
         hidden = advance(self.cell, torch.cat([x, read], -1), state.hidden)
-        raw = self.interface(hidden[0]).view(len(x), self.copies, *self.memory.ends, -1)
-        logits, value = raw[..., : self.memory.logits], self.memory.content(raw[..., self.memory.logits :])
+        if here is not None:
+            hidden = tuple(torch.where(here[:, None], new, old) for new, old in zip(hidden, state.hidden, strict=True))
+        push, pop, value = self._act(hidden[0])
+        if here is not None:
+            push, pop = (action * here.view(-1, *[1] * (action.ndim - 1)) for action in (push, pop))
+        return Moment(RNNState(hidden, self.memory.move(state.memory, value, push, pop)), push, pop)
+
+    def _act(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Push, pop and value, from the state of the cell."""
+        raw = self.interface(hidden).view(len(hidden), self.copies, *self.memory.ends, -1)
+        logits, value = raw.split([self.memory.logits, self.memory.width], -1)
         if self.noise and self.training and not self.hard:
             logits = logits + self.noise * torch.randn_like(logits)
         push, pop = self.memory.decide(logits)
         if self.hard:
             push, pop = self.memory.rounded(push, pop)
-        if here is not None:
-            there = here.view(-1, *[1] * (push.ndim - 1))
-            push, pop = push * there, pop * there
-            hidden = tuple(torch.where(here[:, None], new, old) for new, old in zip(hidden, state.hidden, strict=True))
-        return Moment(RNNState(hidden, self.memory.move(state.memory, value, push, pop)), push, pop)
+        return push, pop, self.memory.content(value)
 
     def _packed(
         self, x: PackedSequence, state: RNNState | None, mask: Tensor | None
@@ -213,7 +218,6 @@ class MemoryRNN(nn.Module):
                 f"`x` must be one or more sequences of shape {shape}, but has shape {tuple(x.shape)}. Of the cell's "
                 f"{self.input_size + self.reads} inputs, what is read takes {self.reads}."
             )
-        check_finite("x", x)
         b, t = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
         if state is not None and len(state.hidden[0]) != b:
             raise ValueError(f"`state` is for a batch of {len(state.hidden[0])}, but `x` has {b} sequences.")
