@@ -24,7 +24,7 @@ def _summary(report: Report) -> list[str]:
         "provided", [f"{c} {c.text}" + " (not on this sample)" * (not c.holds) for c in report.side_conditions]
     )
     rows += _listed("decided", [f"{d} = {d.value}" for d in report.decisions])
-    tally = [f"{n} {word}{'s' * (n > 1)}" for word in ("error", "warning") if (n := report.count(word))]  # type: ignore[arg-type]
+    tally = [f"{n} {word}{'s' * (n > 1)}" for word in ("error", "warning") if (n := report.count(word))]
     return [*rows, ", ".join(tally) or "no errors, no warnings"]
 
 

@@ -1,0 +1,102 @@
+"""Values that came about out of sight: hand-written derivatives, ``torch.func``. Autograd's own graph tells of them."""
+
+import math
+import re
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+
+from torchstone.smoothness.aliases import Aliases
+from torchstone.smoothness.domain import CONSTANT, Cut, Shape, Value, gradients, union
+from torchstone.smoothness.orders import Order
+from torchstone.smoothness.places import site
+from torchstone.smoothness.report import Kink
+from torchstone.smoothness.rules.flat import FLAT
+from torchstone.smoothness.rules.rule import scaled
+from torchstone.smoothness.transfer import ended, flat_reason
+
+
+def from_graph(tensor: Tensor, values: Aliases) -> Value:
+    """What autograd's graph says of a tensor that no torch function seen has made: which sources, but not how."""
+    node = tensor.grad_fn
+    here = site(node_name(node))
+    parents = ancestors(node, values)
+    if not parents:
+        return values.earlier(tensor) or CONSTANT
+    live, blocked = gradients(parents)
+    order, lipschitz = trusted(node) if custom(node) else (Order.UNKNOWN, math.inf)
+    lipschitz = scaled(lipschitz, math.hypot(*(p.lipschitz for p in parents)))
+    order = min([order, *(parent.order for parent in parents)])
+    kinks = union(parent.kinks for parent in parents)
+    if order < Order.SMOOTH:
+        kinks += (Kink(**vars(here), order=order),)
+    earlier = values.earlier(tensor)
+    if earlier is not None:
+        blocked |= {name: cut for name, cut in earlier.blocked.items() if name not in live | blocked.keys()}
+    conditions = union(parent.conditions for parent in parents)
+    return Value(
+        here, tuple(parents), live, blocked, order, Shape(math.inf), lipschitz, kinks=kinks, conditions=conditions
+    )
+
+
+def ancestors(node: Any, values: Aliases) -> list[Value]:
+    """The nearest known values upstream of a node of autograd's graph, blocked where a derivative of 0 lies between."""
+    found: dict[tuple[Value, Cut | None], None] = {}
+    pending: list[tuple[Any, Cut | None]] = [(node, None)]
+    seen = set(pending)
+    while pending:
+        node, cut = pending.pop()
+        cut = cut or flat(node)
+        for parent, _ in node.next_functions:
+            if parent is None or (parent, cut) in seen:
+                continue
+            seen.add((parent, cut))
+            value = known(parent, values)
+            if value is None:
+                pending.append((parent, cut))
+            else:
+                found[value, cut] = None
+    return [value if cut is None else ended(value, cut) for value, cut in found]
+
+
+def known(node: Any, values: Aliases) -> Value | None:
+    """The value that a node made, or that of the leaf that it accumulates gradients of."""
+    if node in values.by_node:
+        return values.by_node[node]
+    return values.earlier(node.variable) if hasattr(node, "variable") else None
+
+
+def flat(node: Any) -> Cut | None:
+    """The end of the gradient, if the node is that of an operation with derivative 0."""
+    name = node_name(node)
+    if name not in FLAT:
+        return None
+    return Cut("zero", site(name), flat_reason(name), FLAT[name].hint)
+
+
+def node_name(node: Any) -> str:
+    """The operation that a node of autograd's graph differentiates: ``RoundBackward0`` is that of ``round``."""
+    return (
+        re.sub(r"Backward\d*$", "", str(type(node).__name__)).lower()
+        if not custom(node)
+        else function_of(node).__name__
+    )
+
+
+def custom(node: Any) -> bool:
+    """Whether the derivative is hand-written."""
+    return isinstance(node, BackwardCFunction)
+
+
+def function_of(node: Any) -> type:
+    """The autograd.Function of a node."""
+    return type(node)._forward_cls  # type: ignore[no-any-return]
+
+
+def trusted(node: Any) -> tuple[Order, float]:
+    """What an autograd.Function says of itself, by class attributes ``smoothness`` and ``lipschitz``."""
+    function = function_of(node)
+    order = getattr(function, "smoothness", Order.UNKNOWN)
+    order = getattr(order, "order", order)
+    return order if isinstance(order, Order) else Order(order), float(getattr(function, "lipschitz", math.inf))
