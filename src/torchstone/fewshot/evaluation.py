@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from torchstone.fewshot.embedding import unit_rows
 from torchstone.fewshot.episodes import Episodes
 from torchstone.fewshot.heads import find_head, fit_head
 from torchstone.fewshot.inputs import batches
 
-NUMBERS_AT_ONCE = 1 << 24  # features gathered for one block of episodes
+NUMBERS_AT_ONCE = 1 << 23  # features gathered for one block of episodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +107,19 @@ def evaluate_episodes(
     Paper: Tian, Wang, Krishnan, Tenenbaum, Isola 2020, arXiv:2003.11539, section 3.2.
     Differs from the paper: copies of the supports only on demand.
     """
-    find_head(head)
+    unit = find_head(head).unit if l2 is None else l2
     _check(features, "features", 2, episodes)
     if copies is not None:
         _check(copies, "copies", 3, episodes)
         if copies.shape[2] != features.shape[1]:
             raise ValueError(f"`copies` has {copies.shape[2]} features a row, but `features` {features.shape[1]}.")
-    supports = features[:, None] if copies is None else copies  # (n, m, d)
+    features = unit_rows(features) if unit else features  # once, not in each episode
+    supports = features[:, None] if copies is None else unit_rows(copies) if unit else copies  # (n, m, d)
     labels = episodes.support_labels.repeat_interleave(supports.shape[1]).to(features.device)
     answers = episodes.query_labels.to(features.device)
     accuracies = []
     for support, query in _blocks(episodes, supports[0].numel()):
-        score = fit_head(head, supports[support.to(features.device)].flatten(1, 2), labels, c=c, l2=l2)
+        score = fit_head(head, supports[support.to(features.device)].flatten(1, 2), labels, c=c, l2=False)
         hits = score(features[query.to(features.device)]).argmax(-1) == answers
         accuracies.append(hits.double().mean(1))
     return EpisodeScores(torch.cat(accuracies), level)
