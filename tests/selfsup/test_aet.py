@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchstone.data import Batches, random_flip, stream
 from torchstone.nets import NIN
 from torchstone.selfsup import AET, RandomAffine, RandomProjective, Recipe, Rotation90, features
+from torchstone.training import NonFiniteLossError
 
 SMALL = Recipe(rate=0.05, batch_size=16)
 TURN_AND_MOVE = RandomAffine(scale=(1, 1), shear=0)
@@ -63,6 +64,14 @@ def test_every_loss_falls(encoder: nn.Module, images: Tensor, transformation: An
     aet = AET(encoder, transformation, loss=loss, recipe=recipe).fit(images, steps=60, seed=1)
     losses = aet.history_.metrics["player/loss"]
     assert losses[-15:].mean() < 0.9 * losses[:5].mean()
+
+
+@pytest.mark.parametrize("transformation", [RandomProjective(), TURN_AND_MOVE])
+@pytest.mark.parametrize("loss", ["parameters", "matrix", "images"])
+def test_a_diverged_training_is_stopped(encoder: nn.Module, images: Tensor, transformation: Any, loss: Any) -> None:
+    recipe = Recipe(rate=1e30, batch_size=16)
+    with pytest.raises(NonFiniteLossError):
+        AET(encoder, transformation, loss=loss, head="linear", recipe=recipe).fit(images, steps=6)
 
 
 def test_the_first_loss_is_what_the_formula_says(encoder: nn.Module, images: Tensor) -> None:
@@ -158,6 +167,8 @@ def test_features_of_a_layer_are_the_layers(encoder: nn.Module, images: Tensor) 
 def test_layers_that_are_none_are_refused(encoder: nn.Module, images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"`layer` 'blok2' is no module of the encoder\. It has block"):
         features(encoder, images, layer="blok2")
+    with pytest.raises(ValueError, match=r"`layer` 'a' is no module of the encoder\. It has none"):
+        features(nn.Flatten(), images, layer="a")
     with pytest.raises(ValueError, match="`pool` needs maps"):
         features(encoder, images, pool=2)
     with pytest.raises(ValueError, match="`pool` must be at least 1"):

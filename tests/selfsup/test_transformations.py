@@ -236,6 +236,17 @@ def test_what_lies_outside_is_the_mean_or_what_you_say() -> None:
     torch.testing.assert_close(resample(x, behind, fill=0.5), torch.full_like(x, 0.5))
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 0), (2, 2)])
+@pytest.mark.parametrize("fill", ["mean", 0.0])
+def test_a_matrix_that_is_not_finite_leaves_no_image(place: tuple[int, int], fill: float) -> None:
+    """A prediction that has diverged must not pass for a picture."""
+    x, matrix = images(2, 3, 8, 8), torch.eye(3).repeat(2, 1, 1)
+    matrix[0][place] = math.nan
+    moved = resample(x, matrix, fill=fill)
+    assert moved[0].isnan().all()
+    torch.testing.assert_close(moved[1], x[1])
+
+
 def test_senseless_ranges_are_refused() -> None:
     for bad, match in (
         ({"degrees": -1}, "`degrees` must lie between 0 and 180"),

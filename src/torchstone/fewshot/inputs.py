@@ -1,4 +1,4 @@
-"""What all of few-shot learning asks of its inputs, and the seeds that it draws from."""
+"""What all of few-shot learning asks of its inputs: disjoint classes, labels, images, a budget."""
 
 from collections.abc import Hashable, Iterable
 

@@ -77,8 +77,8 @@ def _module(encoder: nn.Module, layer: str | None) -> nn.Module:
         return encoder
     modules: dict[str, nn.Module] = dict(encoder.named_modules())
     if layer not in modules or not layer:
-        close = get_close_matches(layer, modules, n=3) or [name for name, _ in encoder.named_children()]
-        raise ValueError(f"`layer` {layer!r} is no module of the encoder. It has {', '.join(filter(None, close))}.")
+        close = [name for name in get_close_matches(layer, modules, n=3) or dict(encoder.named_children()) if name]
+        raise ValueError(f"`layer` {layer!r} is no module of the encoder. It has {', '.join(close) or 'none'}.")
     return modules[layer]
 
 

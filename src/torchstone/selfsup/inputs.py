@@ -1,4 +1,4 @@
-"""What self-supervised learning asks of its images, and the seeds that it draws from."""
+"""What self-supervised learning asks of its images, and how an encoder is given them."""
 
 from typing import Any
 

@@ -31,7 +31,8 @@ def resample(
         fill: what lies outside: a number, or ``"mean"`` for the mean of each image and channel.
 
     Returns:
-        The moved images (b, c, h, w). Positions with :math:`a_3 \le 0`, which lie behind the viewer, are outside.
+        The moved images (b, c, h, w). Positions with :math:`a_3 \le 0`, which lie behind the viewer, are outside. Where
+        a matrix is not finite, neither is its image.
 
     Raises:
         ValueError: the images are not floating point, or there is not one matrix for each.
@@ -49,7 +50,9 @@ def resample(
     fine = images.to(torch.promote_types(images.dtype, torch.float32))  # half precision cannot name all pixels
     ground = fine.mean((2, 3), keepdim=True) if fill == "mean" else fine.new_tensor(fill)
     grid = _positions(matrix.to(fine), *images.shape[2:])
-    return (grid_sample(fine - ground, grid, align_corners=False) + ground).to(images.dtype)
+    moved = grid_sample(fine - ground, grid, align_corners=False) + ground
+    known = matrix.isfinite().all(2).all(1)[:, None, None, None]
+    return torch.where(known, moved, torch.nan).to(images.dtype)
 
 
 def check_fill(fill: Fill) -> None:
