@@ -2,11 +2,13 @@
 
 from torchstone.smoothness.check import check
 from torchstone.smoothness.declared import smooth, verify_smooth
+from torchstone.smoothness.differentiable import differentiable
 from torchstone.smoothness.maps import Map
 from torchstone.smoothness.orders import Order
 from torchstone.smoothness.report import Condition, Decision, Finding, Kink, NotDifferentiableError, Report, Site
 from torchstone.smoothness.rules import register
 from torchstone.smoothness.types import C0, C1, C2, Analytic, Lipschitz, PiecewiseLinear, Smooth
+from torchstone.smoothness.watch import Watch
 
 __all__ = [
     "C0",
@@ -25,7 +27,9 @@ __all__ = [
     "Report",
     "Site",
     "Smooth",
+    "Watch",
     "check",
+    "differentiable",
     "register",
     "smooth",
     "verify_smooth",

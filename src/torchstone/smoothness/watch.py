@@ -1,0 +1,53 @@
+"""A program watched while it runs for good: it runs once, and nothing is put back."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from torchstone.smoothness.call import tensors
+from torchstone.smoothness.domain import joined
+from torchstone.smoothness.findings import report_of
+from torchstone.smoothness.report import Report, Site
+from torchstone.smoothness.restore import AsFound
+from torchstone.smoothness.sources import sources_of
+from torchstone.smoothness.tracer import Tracer
+
+T = TypeVar("T")
+
+
+class Watch:
+    """What :func:`check` finds, of a computation that is wanted for itself, such as the first loss of a training.
+
+    Values, gradients, generators and buffers are those of the computation alone. All tensors in between stay in memory
+    as long as the watch does.
+
+    Args:
+        params: the parameters, by name.
+
+    Raises:
+        ValueError: there are none.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.ones(3, requires_grad=True)
+        >>> watch = Watch({"weight": weight})
+        >>> loss = watch.run(lambda: weight.round().sum())
+        >>> watch.report(loss).blocked["weight"].code
+        'GRAD-ZERO'
+    """
+
+    def __init__(self, params: Mapping[str, Tensor]) -> None:
+        self.sources = sources_of(None, params, None, "params")
+        self.sources.watched(())
+        self.tracer = Tracer(self.sources.seen, AsFound((), ()))
+
+    def run(self, program: Callable[..., T], *inputs: Any) -> T:
+        """What ``program`` returns."""
+        with self.tracer:
+            return program(*inputs)
+
+    def report(self, outputs: Any) -> Report:
+        """What is known of the tensors in ``outputs``, which were computed in sight."""
+        result = joined([self.tracer.value(tensor) for tensor in tensors(outputs)], Site(op="result"))
+        return report_of(result, result.lipschitz, self.tracer, self.sources, None)
