@@ -4,65 +4,89 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torchstone.lab import Record
+from torchstone.lab.statistics import mean_interval
 from torchstone.pictures import svg
-from torchstone.studies.selfsup.scores import common_seeds, mean, of_arm
+from torchstone.studies.selfsup.scores import Points, common_seeds, mean, of_arm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, RIVAL, MUTED = "#2b5c8a", "#c8553d", "#8a8f98"
-Lines = Mapping[str, Sequence[tuple[float, str]]]
+FEWEST = 3  # seeds for an interval: that of two leaves every panel
+Rows = dict[str, Points]
+"""A row a name: a value a seed."""
+Lines = Mapping[str, Sequence[tuple[int, str]]]
 """A line a method: the arm at each number of pictures."""
 
 
-def ladders(records: Sequence[Record], arms: Sequence[str], panels: Mapping[str, str], *, ours: str) -> str:
-    """A panel a metric, a row an arm: a small mark a seed, the mean with its interval."""
-    figure, axes = _axes(len(panels), width=4.0 * len(panels) + 1.2, height=0.42 * len(arms) + 1.3)
-    places = range(len(arms) - 1, -1, -1)
-    for ax, (metric, title) in zip(axes, panels.items(), strict=True):
-        for place, arm in zip(places, arms, strict=True):
-            values, middle = of_arm(records, arm, metric), mean(records, arm, metric)
-            colour = OURS if arm == ours else RIVAL
-            ax.scatter(values, [place + 0.22] * len(values), s=11, color=MUTED, linewidth=0)
-            if len(values) > 2:  # an interval of two seeds would leave the panel
-                ax.plot([middle.low, middle.high], [place, place], color=colour, linewidth=2)
-            ax.scatter([middle.value], [place], s=42, marker="D" if arm == ours else "o", color=colour, zorder=3)
-        ax.set(title=title, xlabel="test accuracy (%)", ylim=(-0.6, len(arms) - 0.4))
-        ax.set_yticks(places, arms if ax is axes[0] else [""] * len(arms))
-        ax.grid(axis="x", color=MUTED, alpha=0.25)
+def leads(panels: Mapping[str, Rows], *, threshold: float, xlabel: str) -> str:
+    """A row a rival: a small mark a seed, the mean with its interval; a line at 0 and a dashed one at the threshold."""
+    figure, axes = _ladder(panels, xlabel)
+    for ax, rows in zip(axes, panels.values(), strict=True):
+        ax.axvline(0, color="black", linewidth=0.9)
+        ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.3)
+        for place, values in enumerate(reversed(rows.values())):
+            middle = mean_interval(values)
+            if len(values) >= FEWEST:
+                ax.plot([middle.low, middle.high], [place, place], color=OURS, linewidth=2)
+            ax.scatter([middle.value], [place], s=42, marker="D", color=OURS, zorder=3)
+    return svg(figure)
+
+
+def worth(panels: Mapping[str, Rows], *, ours: str, xlabel: str) -> str:
+    """A row an arm: a small mark a seed, and their mean."""
+    figure, axes = _ladder(panels, xlabel)
+    for ax, rows in zip(axes, panels.values(), strict=True):
+        for place, (name, values) in enumerate(reversed(rows.items())):
+            marker, colour = ("D", OURS) if name == ours else ("o", RIVAL)
+            ax.scatter([values.mean()], [place], s=42, marker=marker, color=colour, zorder=3)
     return svg(figure)
 
 
 def by_budget(records: Sequence[Record], lines: Lines, panels: Mapping[str, str], *, level: str) -> str:
     """A panel a metric, a line a method over its pictures; a thin line a seed, and a level to compare with."""
-    figure, axes = _axes(len(panels), width=4.3 * len(panels), height=3.9)
+    figure, axes = _axes(len(panels), width=4.3 * len(panels), height=4.1)
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
         for (name, points), colour, marker in zip(lines.items(), (OURS, RIVAL), "Do", strict=True):
-            _line(ax, records, points, metric, name, colour, marker)
+            _line(ax, records, points, metric, colour, marker, name)
         ax.axhline(mean(records, level, metric).value, color=MUTED, linestyle="--", linewidth=1.3, label=level)
         ax.set(title=title, xlabel="pictures through the network", xscale="log")
+        places = sorted({place for points in lines.values() for place, _ in points})
+        ax.set_xticks(places, [f"{place:,}" for place in places])
+        ax.set_xticks([], minor=True)
     axes[0].set_ylabel("test accuracy (%)")
-    axes[0].legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return svg(figure)
 
 
 def _line(
     ax: "Axes",
     records: Sequence[Record],
-    points: Sequence[tuple[float, str]],
+    points: Sequence[tuple[int, str]],
     metric: str,
-    name: str,
     colour: str,
     marker: str,
+    name: str,
 ) -> None:
-    places = [place for place, _ in points]
-    seeds = common_seeds(records, *(arm for _, arm in points))
-    for seed in seeds:
-        ax.plot(
-            places, [of_arm(records, arm, metric, [seed])[0] for _, arm in points], color=colour, alpha=0.3, linewidth=1
-        )
-    means = [float(of_arm(records, arm, metric, seeds).mean()) for _, arm in points]
+    places, arms = zip(*points, strict=True)
+    seeds = common_seeds(records, *arms)
+    values = [of_arm(records, arm, metric, seeds) for arm in arms]
+    ax.plot(places, values, color=colour, alpha=0.3, linewidth=1)
+    means = [row.mean() for row in values]
     ax.plot(places, means, color=colour, marker=marker, markersize=7, linewidth=2.2, label=name)
+
+
+def _ladder(panels: Mapping[str, Rows], xlabel: str) -> tuple[Any, list["Axes"]]:
+    """A panel a title, rows with their names from top to bottom, and a small mark a seed above each row."""
+    most = max(len(rows) for rows in panels.values())
+    figure, axes = _axes(len(panels), width=3.7 * len(panels) + 1.4, height=0.42 * most + 1.3)
+    for ax, (title, rows) in zip(axes, panels.items(), strict=True):
+        for place, values in enumerate(reversed(rows.values())):
+            ax.scatter(values, [place + 0.24] * len(values), s=11, color=MUTED, linewidth=0)
+        ax.set(title=title, xlabel=xlabel, ylim=(-0.5, len(rows) - 0.3))
+        ax.set_yticks(range(len(rows)), list(reversed(rows)) if ax is axes[0] else [""] * len(rows))
+        ax.grid(axis="x", color=MUTED, alpha=0.25)
+    return figure, axes
 
 
 def _axes(panels: int, *, width: float, height: float) -> tuple[Any, list["Axes"]]:

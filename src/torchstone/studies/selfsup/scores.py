@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from torchstone.lab import Estimate, Record
-from torchstone.lab.statistics import mean_interval, paired_difference
+from torchstone.lab.statistics import mean_interval
 
 Points = Float[np.ndarray, " k"]
 
@@ -28,10 +28,17 @@ def common_seeds(records: Sequence[Record], *arms: str) -> list[int]:
     return sorted(set.intersection(*by_arm))
 
 
-def points_ahead(records: Sequence[Record], arm: str, rival: str, metric: str) -> Estimate:
-    """The mean of ``arm`` minus ``rival`` over their common seeds, with its interval."""
+def leads(records: Sequence[Record], arm: str, rival: str, metric: str) -> Points:
+    """``arm`` minus ``rival``, for each of their common seeds."""
     seeds = common_seeds(records, arm, rival)
-    return paired_difference(of_arm(records, arm, metric, seeds), of_arm(records, rival, metric, seeds))
+    ours, theirs = (of_arm(records, name, metric, seeds) for name in (arm, rival))
+    ahead: Points = ours - theirs
+    return ahead
+
+
+def points_ahead(records: Sequence[Record], arm: str, rival: str, metric: str) -> Estimate:
+    """The mean of :func:`leads`, with its interval."""
+    return mean_interval(leads(records, arm, rival, metric))
 
 
 def mean(records: Sequence[Record], arm: str, metric: str) -> Estimate:
