@@ -8,6 +8,7 @@ from torch import Tensor
 
 from torchstone.smoothness.check import check
 from torchstone.smoothness.maps import Map
+from torchstone.smoothness.rendering import blocks
 from torchstone.smoothness.report import NotDifferentiableError
 from torchstone.smoothness.types import C0, Property
 
@@ -19,7 +20,7 @@ def differentiable(order: type[K], *properties: Property) -> Callable[[Callable[
     r"""Make a function a :class:`Map` of a class that is proved, by :func:`check`, before its first value is returned.
 
     It is proved jointly in all arguments that are floating-point tensors, on the branches that Python takes for the
-    first arguments, once for each signature: shapes, dtypes and devices of tensors, values of other arguments (the type
+    first arguments, once for each signature: shapes and dtypes of tensors, values of other arguments (the type
     alone, of what cannot be hashed). Afterwards a call costs a look-up more than the function does.
 
     Args:
@@ -69,7 +70,7 @@ def differentiable(order: type[K], *properties: Property) -> Callable[[Callable[
 def _kind(argument: object) -> Hashable:
     """What of an argument a proof depends on."""
     if isinstance(argument, Tensor):
-        return argument.shape, argument.dtype, argument.device
+        return argument.shape, argument.dtype
     return type(argument), argument if isinstance(argument, Hashable) else None
 
 
@@ -86,4 +87,4 @@ def _prove(
         report = check(of_all, args, kwargs, wrt="inputs", require=need)
         errors = [finding for finding in report.findings if finding.severity == "error" and finding.code != "UNUSED"]
         if errors:
-            raise NotDifferentiableError("\n".join(map(str, errors)), report)
+            raise NotDifferentiableError("\n\n".join(blocks(errors)), report)

@@ -1,14 +1,64 @@
 """A report as text, in the manner of a compiler: findings first, then what is known."""
 
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from torchstone.smoothness.report import Report, Site, bound
+from torchstone.smoothness.report import Finding, Report, Site, bound
+
+NAMED = 8  # parameters that share a finding, before the rest are only counted
+BEGIN, END = 3, 5  # steps of a long path that are shown
 
 
 def render(report: Report) -> str:
     """The findings, each with its line of source, then a summary."""
-    blocks = [str(finding) for finding in report.findings]
-    return "\n\n".join([*blocks, "\n".join(_summary(report))])
+    return "\n\n".join([*blocks(report.findings), "\n".join(_summary(report))])
+
+
+def blocks(findings: Iterable[Finding]) -> list[str]:
+    """A paragraph for each finding; what befalls several parameters in one place is said once."""
+    alike = defaultdict(list)
+    for finding in findings:
+        alike[finding.code, finding.op, finding.file, finding.line, finding.parameter and finding.hint].append(finding)
+    return [text for group in alike.values() for text in _paragraphs(group)]
+
+
+def _paragraphs(group: Sequence[Finding]) -> list[str]:
+    if group[0].parameter is None:
+        return [paragraph(finding) for finding in group]
+    return [paragraph(group[0], [finding.parameter for finding in group[1:] if finding.parameter])]
+
+
+def paragraph(finding: Finding, others: Sequence[str] = ()) -> str:
+    """What is the matter, the line with the operation underlined, the path, the parameters ``others``, the hint."""
+    gutter = " " * len(str(finding.line)) if finding.file else ""
+    notes = {"path": " -> ".join(_short(finding.path)), "also": _few(others, NAMED), "hint": finding.hint}
+    return "\n".join(
+        [
+            f"{finding.severity}[{finding.code}]: {finding.message}",
+            *(_source(finding, gutter) if finding.file else ()),
+            *(f"{gutter} = {title}: {text}" for title, text in notes.items() if text),
+        ]
+    )
+
+
+def _source(site: Site, gutter: str) -> list[str]:
+    """Where it is, and the line of the program."""
+    lines = [f"{gutter}--> {_relative(site.file)}:{site.line}", f"{gutter} |", f"{site.line} |     {site.source}"]
+    found = re.search(rf"\b{re.escape(site.op)}_?\b", site.source) if site.op else None
+    marks = " " * found.start() + "^" * len(found.group()) if found else ""
+    return [*lines, f"{gutter} |     {marks}".rstrip()]
+
+
+def _relative(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
+
+
+def _short(path: Sequence[str]) -> Sequence[str]:
+    left_out = len(path) - BEGIN - END
+    return [*path[:BEGIN], f"({left_out} more)", *path[-END:]] if left_out > 1 else path
 
 
 def _summary(report: Report) -> list[str]:
@@ -33,7 +83,7 @@ def _because(report: Report) -> str:
     return f" ({_few(lowest)})" if lowest else ""
 
 
-def _few(sites: Iterable[Site], limit: int = 3) -> str:
+def _few(sites: Iterable[Site | str], limit: int = 3) -> str:
     words = list(dict.fromkeys(map(str, sites)))
     return ", ".join(words[:limit]) + f" and {len(words) - limit} more" * (len(words) > limit)
 

@@ -81,15 +81,9 @@ class Finding(Site):
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.severity}[{self.code}]: {self.message}"]
-        if self.file:
-            margin = " " * len(str(self.line))
-            lines += [f"{margin}--> {self.file}:{self.line}", f"{self.line} | {self.source}"]
-        if self.path:
-            lines.append(f"  path: {' -> '.join(self.path)}")
-        if self.hint:
-            lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+        from torchstone.smoothness.rendering import paragraph
+
+        return paragraph(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +133,9 @@ class Report:
             raise ValueError(f"severity must be one of {', '.join(SEVERITIES)}, but it is {severity!r}.")
         bad = [f for f in self.findings if SEVERITIES.index(f.severity) <= SEVERITIES.index(severity)]
         if bad:
-            raise NotDifferentiableError("\n".join(map(str, bad)), self)
+            from torchstone.smoothness.rendering import blocks
+
+            raise NotDifferentiableError("\n\n".join(blocks(bad)), self)
         return self
 
     def __str__(self) -> str:
