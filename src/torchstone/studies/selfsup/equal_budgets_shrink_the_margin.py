@@ -87,7 +87,7 @@ class EqualBudgets(Study):
     scales: ClassVar[Mapping[str, Size]] = {
         "smoke": Size(Split("glyphs", 16, 12, 120, 32), Budget(6, 16, 4, "cosine", 2, 1), 1),
         "laptop": Size(Split("fashion_mnist", 10, 14, 6000, 4000), Budget(24, 128, 1000, "cosine", 10, 10), 5),
-        "paper": Size(Split("cifar10", 10, 32, 10_000, 10_000), Budget(192, 1024, 146_000, "paper", 10, 10, 0.1), 3),
+        "paper": Size(Split("cifar10", 10, 32, 10_000, 10_000), Budget(192, 1024, 117_000, "paper", 10, 10, 0.1), 3),
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
