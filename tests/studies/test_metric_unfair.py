@@ -101,13 +101,13 @@ class TestRule:
 class TestComparisons:
     def test_both_win_where_flaws_are_large_and_one_where_it_is_fair(self) -> None:
         found = Comparisons.of(planted(flawed(5.0, 5.0)))
-        unfair, fair = progress(found.leads("all three flaws")), progress(found.against(FAIR, FAIR))
+        unfair, fair = progress(found.leads("all three flaws")), progress(found.fairly)
         assert unfair.sum() == 30
         assert not (fair & fair.T).any()
         assert "in 15 of 15 pairs each loss beats the other" in found.sentence()
 
     def test_fair_leads_are_mirrored(self) -> None:
-        fair = Comparisons.of(planted(flawed(5.0, 5.0))).against(FAIR, FAIR)
+        fair = Comparisons.of(planted(flawed(5.0, 5.0))).fairly
         np.testing.assert_allclose(fair, -fair.transpose(1, 0, 2))
 
     @pytest.mark.parametrize("protocol", PROTOCOLS)
