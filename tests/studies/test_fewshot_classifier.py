@@ -122,6 +122,13 @@ class TestRule:
         given = {arm: {(t.config["steps"], t.config["classes"]) for t in trials if t.arm == arm} for arm in ARMS}
         assert given == {UNTRAINED: {(0, 200)}, FEWER: {(1000, 50)}, TRAINED: {(1000, 200)}}
 
+    def test_power_is_declared_of_the_checks_that_decide_at_the_scale_of_the_pilot(self) -> None:
+        study = ClassifierHardlyMatters()
+        declared = study.power(study.scales["laptop"])
+        assert list(declared) == [check.name for check in judged(planted()).checks if check.primary]
+        assert min(declared.values()) > 0.8
+        assert not study.power(study.scales["smoke"])
+
     def test_figures_have_a_panel_for_each_data_set_and_shots(self) -> None:
         ladder, normalised = ClassifierHardlyMatters().figures(planted())
         assert ladder.svg != normalised.svg

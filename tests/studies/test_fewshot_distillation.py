@@ -111,6 +111,13 @@ class TestRule:
         records[place] = Record(records[place].trial, NoMetrics("The loss was nan at step 3"), {}, 1.0)
         assert judged(records).status is Status.INCONCLUSIVE
 
+    def test_power_is_declared_of_the_checks_that_decide_at_the_scale_of_the_pilot(self) -> None:
+        study = DistillationHelpsFewShot()
+        declared = study.power(study.scales["laptop"])
+        assert list(declared) == [check.name for check in judged(planted(1.0)).checks if check.primary]
+        assert all(0 < chance < 1 for chance in declared.values())
+        assert not study.power(study.scales["smoke"])
+
     def test_the_plan_is_fair_and_names_what_trains_long(self) -> None:
         study = DistillationHelpsFewShot()
         assert not audit(study)

@@ -44,7 +44,7 @@ class Pilot:
     share_sd: float
 
 
-PILOT = {1: Pilot(15.0, 2.0, 0.1, 0.03), 5: Pilot(10.0, 2.0, 0.2, 0.03)}
+PILOT = {1: Pilot(10.0, 2.5, 0.15, 0.08), 5: Pilot(5.5, 1.5, 0.3, 0.1)}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class ClassifierHardlyMatters(Study):
                 Task("glyphs", 16, 200, "conv4", 32, 0.0, 1000, 64, 0.1, "one-cycle"),
                 Task("omniglot", 16, 200, "conv4", 32, 0.0, 1000, 64, 0.1, "one-cycle"),
             ),
-            seeds=6,
+            seeds=7,
             ways=20,
             episodes=120,
             choosing=20,
