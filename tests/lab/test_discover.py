@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from torchstone.lab import Study, StudyWarning, UnknownStudyError, discover, find
+from torchstone.lab.discover import installed
 
 CLAIM = """
 from torchstone.lab import Claim, Outcome, Paper, Study, Trial
@@ -138,3 +139,18 @@ def test_an_unknown_name_gets_what_comes_close(site: Path) -> None:
         find("min")
     with pytest.raises(UnknownStudyError, match=r"There is no claim named 'zzz'. `torchstone list` shows all"):
         find("zzz")
+
+
+def test_what_is_found_is_installed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = discover()
+    assert all(installed(study) for study in found.values())
+
+    class Local(type(next(iter(found.values())))):  # type: ignore[misc]
+        pass
+
+    assert not installed(Local())
+    study = found["small-sample-bias"]
+    monkeypatch.setattr(
+        import_module("torchstone.lab.discover"), "HOME", "torchstone.stud"
+    )  # the beginning of a name is no package
+    assert not installed(study)

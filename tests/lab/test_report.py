@@ -3,6 +3,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +63,12 @@ class Hostile(Study):
         return Verdict.of(check, sentence=self.word)
 
 
+@pytest.fixture
+def as_if_installed(monkeypatch: pytest.MonkeyPatch, layers_study: Study) -> None:
+    """The module of the small study is one that commands look into."""
+    monkeypatch.setattr(import_module("torchstone.lab.discover"), "HOME", type(layers_study).__module__)
+
+
 def test_sections_come_in_the_order_in_which_a_reader_asks(layers_run: Run) -> None:
     headings = re.findall(r"<h2[^>]*>([^<]*)", render_report(layers_run))
     assert headings == [
@@ -75,6 +82,7 @@ def test_sections_come_in_the_order_in_which_a_reader_asks(layers_run: Run) -> N
     ]
 
 
+@pytest.mark.usefixtures("as_if_installed")
 def test_everything_that_is_known_is_on_the_page(layers_run: Run) -> None:
     words = Page(render_report(layers_run)).words()
     claim, verdict = layers_run.study.claim, layers_run.verdict
@@ -115,6 +123,7 @@ def test_smoke_is_not_judged(layers_study: Study, make_run: Callable[..., Run]) 
     assert "confirmed" not in words
 
 
+@pytest.mark.usefixtures("as_if_installed")
 def test_records_in_a_store_are_named_so_that_they_can_be_reproduced(layers_run: Run) -> None:
     assert "reproduce" not in Page(render_report(layers_run)).words()
     named = [replace(record, id=f"{record.trial.seed:016x}") for record in layers_run.records]
@@ -178,12 +187,23 @@ def test_the_page_is_written_where_it_is_said_to_be(
     assert {file.name for file in path.parent.iterdir()} == {path.name, path.with_suffix(".json").name}
 
 
+@pytest.mark.usefixtures("as_if_installed")
 def test_the_command_repeats_the_run(layers_study: Study, make_run: Callable[..., Run]) -> None:
     assert rerun_command(make_run(layers_study, "smoke", seed=4)) == (
         "torchstone run corresponding-layers --scale smoke --seed 4"
     )
 
 
+def test_no_command_is_shown_that_would_not_find_the_study(layers_run: Run) -> None:
+    run = replace(layers_run, records=[replace(record, id="abc") for record in layers_run.records])
+    words = Page(render_report(run)).words()
+    assert rerun_command(run) == ""
+    assert "torchstone run" not in words
+    assert "torchstone reproduce" not in words
+    assert f"This one stands in the module {type(run.study).__module__}" in words
+
+
+@pytest.mark.usefixtures("as_if_installed")
 def test_the_command_names_the_device_unless_it_is_the_processor(layers_run: Run) -> None:
     cpu, cuda = (replace(layers_run, environment={"device": device}) for device in ("cpu", "cuda:0 (Some GPU)"))
     assert "--device" not in rerun_command(cpu)

@@ -9,6 +9,7 @@ of its modules are searched) or a study class::
 
 import inspect
 import pkgutil
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -65,6 +66,14 @@ def find(name: str) -> Study:
             f"There is no claim named '{name}'. {_suggestion(name, list(studies))}`torchstone list` shows all of them."
         )
     return studies[name]
+
+
+def installed(study: Study) -> bool:
+    """Whether :func:`find` looks where ``study`` is defined; no other module is imported for the answer."""
+    module, name = type(study).__module__, type(study).__qualname__
+    homes = [HOME, *(point.module for point in entry_points(group=GROUP))]
+    below = any(f"{module}.".startswith(f"{home}.") for home in homes)
+    return below and vars(sys.modules[module]).get(name) is type(study)
 
 
 def _suggestion(name: str, known: list[str]) -> str:

@@ -11,6 +11,7 @@ from torchstone.files import sha256, write_text
 from torchstone.lab.audit import Fairness, fairness
 from torchstone.lab.card import Card, write_card
 from torchstone.lab.claim import Claim
+from torchstone.lab.discover import installed
 from torchstone.lab.divergence import draw
 from torchstone.lab.encoding import encode_verdict
 from torchstone.lab.evidence import KEPT
@@ -36,7 +37,9 @@ def report_path(folder: Path, claim: str, scale: str, seed: int = 0) -> Path:
 
 
 def rerun_command(run: Run) -> str:
-    """The command that repeats ``run``."""
+    """The command that repeats ``run``; empty for a study that commands do not find, since it is not installed."""
+    if not installed(run.study):
+        return ""
     words = ["torchstone", "run", run.study.claim.name, "--scale", run.scale, "--seed", str(run.seed)]
     device = run.environment.get("device", "cpu").partition(" ")[0]  # the rest is the name of the accelerator
     return shlex.join(words if device == "cpu" else [*words, "--device", device])

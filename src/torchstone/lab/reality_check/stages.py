@@ -144,8 +144,7 @@ def stage_of(check: "RealityCheck[Any]", stage: type[Stage], *, place: str, name
     method = [
         f"Each method gets {check.settings} settings of {check.steps} steps, each on {check.folds} folds. The best on "
         f"validation is run {check.reproductions} times with fresh seeds; each run opens the test part once.",
-        f"The check stands in the module {check.module}. Its run() runs it again; the command torchstone run does so "
-        "only for installed claims.",
+        f"The check stands in the module {check.module}; its run() runs it again.",
     ]
     members = {
         "check": check,
