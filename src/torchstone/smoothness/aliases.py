@@ -38,9 +38,8 @@ class Aliases:
     def wrote(self, tensor: Tensor, value: Value, site: Site) -> None:
         """Learn of a tensor that was written into: views of the same entries have the new value in part."""
         for mate in self.sharing.get(tensor.untyped_storage().data_ptr(), []):
-            if mate is not tensor and overlap(mate, tensor):
-                old = self.earlier(mate)
-                self.put(mate, joined([old, value], site) if old is not None else value)
+            old = self.known[id(mate)][1]
+            self.put(mate, joined([old, value], site) if overlap(mate, tensor) else old)
         if not (tensor.is_leaf and tensor.requires_grad):  # a parameter stays one, whatever is written into it
             self.put(tensor, value)
 

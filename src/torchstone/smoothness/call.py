@@ -64,8 +64,9 @@ class Call:
 
     @property
     def dependent(self) -> list[Operand]:
-        """The operands that the sources have a part in."""
-        return [operand for operand in self.operands.values() if operand.depends]
+        """The operands that the sources have a part in, each as often as it is an argument."""
+        arguments = [self.operands[id(t)] for t in tensors([self.args, self.kwargs]) if id(t) in self.operands]
+        return [operand for operand in arguments if operand.depends]
 
     @property
     def numel(self) -> int:

@@ -88,7 +88,7 @@ def unmet(report: Report, requirement: Any) -> Iterator[Finding]:
         order = order_of(requirement)
         if report.order < order:
             message = f"{order!r} is required, but this is {report.order!r}"
-            blame = min(report.kinks, key=lambda kink: kink.order, default=blame)
+            blame = min(reversed(report.kinks), key=lambda kink: kink.order, default=blame)
     if message:
         place = {key: vars(blame)[key] for key in ("op", "file", "line", "source")}
         because = f": {blame}" if blame.op else ""

@@ -21,7 +21,7 @@ class AsFound:
     def __init__(self, modules: Iterable[nn.Module], parameters: Iterable[Tensor]) -> None:
         self.modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
         self.parameters = list(parameters)
-        self.kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self.kept: dict[int, tuple[Tensor, int, Tensor]] = {}
         self.generators: dict[int, tuple[torch.Generator, Tensor]] = {}
 
     def __enter__(self) -> "AsFound":
@@ -37,8 +37,8 @@ class AsFound:
     def keep(self, tensors: Iterable[Tensor], generator: torch.Generator | None) -> None:
         """Remember tensors from outside, before something is written into them, and a generator before it draws."""
         for tensor in tensors:
-            if id(tensor) not in self.kept and tensor.grad_fn is None:
-                self.kept[id(tensor)] = (tensor, tensor.detach().clone())
+            if id(tensor) not in self.kept and tensor.grad_fn is None and not tensor.is_inference():
+                self.kept[id(tensor)] = (tensor, tensor._version, tensor.detach().clone())
         if generator is not None and id(generator) not in self.generators:
             self.generators[id(generator)] = (generator, generator.get_state())
 
@@ -49,8 +49,9 @@ class AsFound:
         for generator, state in self.generators.values():
             generator.set_state(state)
         with torch.no_grad():
-            for tensor, data in reversed(self.kept.values()):
-                tensor.copy_(data)
+            for tensor, version, data in reversed(self.kept.values()):
+                if tensor._version != version:
+                    tensor.copy_(data)
             for parameter, gradient, before in self.gradients:
                 parameter.grad = gradient
                 if gradient is not None and before is not None:

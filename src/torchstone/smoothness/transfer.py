@@ -10,7 +10,7 @@ from torchstone.smoothness.call import Call, tensors
 from torchstone.smoothness.domain import REAL, Cut, Interval, Value, gradients, union
 from torchstone.smoothness.orders import Order
 from torchstone.smoothness.report import Condition, Kink, Site
-from torchstone.smoothness.rules.flat import flat
+from torchstone.smoothness.rules.flat import FLAT, flat
 from torchstone.smoothness.rules.rule import Rule
 
 UNKNOWN = Rule(Order.UNKNOWN)
@@ -53,6 +53,8 @@ def result_of(call: Call, rule: Rule, site: Site) -> Value:
 
 def rule_for(call: Call, rule: Rule | None) -> Rule:
     """The rule, unless the result is made of whole numbers or truth values, which have no derivative."""
+    if call.kwargs.get("rounding_mode") is not None:
+        return FLAT["floor_divide"]
     results = list(tensors(call.result))
     if results and not any(differentiable(tensor) for tensor in results) and not (rule and rule.flat):
         return WHOLE_NUMBERS

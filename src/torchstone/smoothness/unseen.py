@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -19,24 +20,26 @@ from torchstone.smoothness.transfer import ended, flat_reason
 
 def from_graph(tensor: Tensor, values: Aliases) -> Value:
     """What autograd's graph says of a tensor that no torch function seen has made: which sources, but not how."""
-    node = tensor.grad_fn
+    node, inside = tensor.grad_fn, values.earlier(tensor)
+    seen = ancestors(node, values)
+    if not seen:
+        return inside or CONSTANT
     here = site(node_name(node))
-    parents = ancestors(node, values)
-    if not parents:
-        return values.earlier(tensor) or CONSTANT
-    live, blocked = gradients(parents)
+    hidden = [replace(inside, live=frozenset())] if inside else []  # done by a forward pass out of autograd's sight
+    live, blocked = gradients([*seen, *hidden])
     order, lipschitz = trusted(node) if custom(node) else (Order.UNKNOWN, math.inf)
-    lipschitz = scaled(lipschitz, math.hypot(*(p.lipschitz for p in parents)))
-    order = min([order, *(parent.order for parent in parents)])
-    kinks = union(parent.kinks for parent in parents)
-    if order < Order.SMOOTH:
-        kinks += (Kink(**vars(here), order=order),)
-    earlier = values.earlier(tensor)
-    if earlier is not None:
-        blocked |= {name: cut for name, cut in earlier.blocked.items() if name not in live | blocked.keys()}
-    conditions = union(parent.conditions for parent in parents)
+    order = min([order, *(parent.order for parent in seen)])
+    own = (Kink(**vars(here), order=order),) if order < Order.SMOOTH else ()
     return Value(
-        here, tuple(parents), live, blocked, order, Shape(math.inf), lipschitz, kinks=kinks, conditions=conditions
+        site=here,
+        parents=(*seen, *hidden),
+        live=live,
+        blocked=blocked,
+        order=order,
+        shape=Shape(math.inf),
+        lipschitz=scaled(lipschitz, math.hypot(*(parent.lipschitz for parent in seen))),
+        kinks=union(parent.kinks for parent in seen) + own,
+        conditions=union(parent.conditions for parent in seen),
     )
 
 

@@ -75,7 +75,7 @@ INF = math.inf
 
 LAYERS: Table = {
     **rows("batch_norm", Rule(shape=batch_norm_shape, lipschitz=normalised)),
-    **rows("instance_norm group_norm local_response_norm rms_norm", Rule()),
+    **rows("instance_norm group_norm local_response_norm rms_norm weight_norm", Rule()),
     **rows("layer_norm", Rule(lipschitz=layer_norm)),
     **rows("embedding", Rule(shape=shape_of, lipschitz=looked_up)),
     **rows("embedding_bag", Rule(shape=shape_of)),

@@ -5,6 +5,7 @@ import math
 from torchstone.smoothness.call import Call
 from torchstone.smoothness.domain import Interval
 from torchstone.smoothness.operators import schur_norm
+from torchstone.smoothness.orders import Order
 from torchstone.smoothness.rules.rule import Rule, Table, kept, rows, scaled, shape_of, slope
 
 
@@ -44,6 +45,11 @@ def dropped_range(call: Call) -> Interval:
     p, training = call.given(1, "p", 0.5), call.given(2, "training", True)
     low, high = (scaled(1 / (1 - p) if training and p < 1 else 1.0, end) for end in call.x.range)
     return min(low, 0), max(high, 0)
+
+
+def chosen_order(call: Call) -> Order:
+    """A choice by the sources may jump; see ``smooth``."""
+    return Order.DISCONTINUOUS if call.operand(0, "condition").depends else Order.ANALYTIC
 
 
 def written(call: Call) -> float:
@@ -102,7 +108,8 @@ LINEAR: Table = {
         "setitem index_put masked_scatter scatter index_copy index_fill masked_fill slice_scatter",
         Rule(shape=shape_of, lipschitz=written),
     ),
-    **rows("select_scatter diagonal_scatter where fill_diagonal", Rule(shape=shape_of, lipschitz=written)),
+    **rows("where", Rule(chosen_order, shape_of, written)),
+    **rows("select_scatter diagonal_scatter fill_diagonal", Rule(shape=shape_of, lipschitz=written)),
     **rows("scatter_add index_add scatter_reduce index_reduce put", ANY),
     **rows("copy fill", Rule(shape=shape_of, lipschitz=written)),
     **rows("diff complex nll_loss nll_loss2d segment_reduce", ANY),

@@ -58,6 +58,17 @@ def product_shape(call: Call) -> Shape:
     return shape
 
 
+def layer_shape(call: Call) -> Shape:
+    """Input times weight, plus bias."""
+    x, weight, bias = (call.operand(i, name).value for i, name in enumerate(("input", "weight", "bias")))
+    return x.shape * weight.shape | bias.shape
+
+
+def entries_multiplied(call: Call) -> Shape:
+    """A product of as many entries as there are in the operand, at most."""
+    return shape_of(call).power(max(1, call.x.data.numel()))
+
+
 def product_lipschitz(call: Call) -> float:
     r""":math:`|ab - a'b'| \le |a|_\infty |b - b'| + |b|_\infty |a - a'|`."""
     a, b = two(call)
@@ -250,11 +261,14 @@ PRODUCTS: Table = {
     **rows(
         "mul multiply", Rule(shape=product_shape, lipschitz=product_lipschitz, range=product_range, ramp=product_ramp)
     ),
-    **rows("linear matmul mm mv bmm dot vdot inner outer ger kron einsum tensordot chain_matmul multi_dot", PRODUCT),
-    **rows("conv1d conv2d conv3d", Rule(shape=product_shape, lipschitz=convolution)),
-    **rows("conv_transpose1d conv_transpose2d conv_transpose3d", PRODUCT),
-    **rows("addmm addbmm baddbmm addmv addr addcmul bilinear prod cumprod cross vander", Rule(shape=product_shape)),
-    **rows("det matrix_power lerp", Rule()),
+    **rows("matmul mm mv bmm dot vdot inner outer ger kron einsum tensordot chain_matmul multi_dot", PRODUCT),
+    **rows("linear", Rule(shape=layer_shape, lipschitz=matrices)),
+    **rows("conv1d conv2d conv3d", Rule(shape=layer_shape, lipschitz=convolution)),
+    **rows("conv_transpose1d conv_transpose2d conv_transpose3d", Rule(shape=layer_shape, lipschitz=matrices)),
+    **rows("addmm addbmm baddbmm addmv addr addcmul", Rule(shape=product_shape)),
+    **rows("prod cumprod det", Rule(shape=entries_multiplied)),
+    **rows("cross bilinear", Rule(shape=product_shape)),
+    **rows("matrix_power vander lerp", Rule()),
     **rows(
         "div divide true_divide reciprocal",
         Rule(shape=quotient_shape, lipschitz=quotient_lipschitz, range=quotient_range, need=not_zero),
