@@ -42,7 +42,16 @@ def test_the_claim_in_contributing_runs_and_holds(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/similarity.md", "docs/trajectories.md", "docs/gradient-centralization.md"]
+    "document",
+    [
+        "README.md",
+        "docs/similarity.md",
+        "docs/trajectories.md",
+        "docs/gradient-centralization.md",
+        "docs/metric-learning.md",
+        "docs/few-shot.md",
+        "docs/self-supervised.md",
+    ],
 )
 def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -51,7 +60,7 @@ def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.Mon
             module_of(block, tmp_path / f"example{number}.py")
 
 
-@pytest.mark.parametrize("document", ["docs/spectral.md"])
+@pytest.mark.parametrize("document", ["docs/spectral.md", "docs/memory.md"])
 def test_the_examples_run_one_after_the_other(document: str, tmp_path: Path) -> None:
     """Each goes on with what those before it have defined."""
     with torch.random.fork_rng():
