@@ -33,7 +33,7 @@ PROTOCOLS: Mapping[str, tuple[str, str]] = {  # what is reported of the favourit
     "all three flaws": (ALL, UNTUNED),
     "fair": (FAIR, AGAIN),
 }
-LEAD, NO_LEAD = 1.0, 0.5  # points of MAP@R
+LEAD, NO_LEAD, HOPED = 1.0, 0.5, 3.0  # points of MAP@R
 WON, COIN, NO_WON = 0.8, 0.5, 0.1
 STILL = 1.0  # points
 PILOT_SD = {"baseline untuned": 1.0, "larger embedding": 0.5, "all three flaws": 0.05, "fair": 0.7}
@@ -161,10 +161,10 @@ class UnfairProtocolsInventProgress(Study):
         return Verdict.of(*checks, sentence=found.sentence())
 
     def power(self, scale: Size) -> Mapping[str, float]:
-        """For leads of twice the threshold, nine wins in ten, and nobody ahead; with the spread of the pilot."""
+        """For leads of 3 points, nine wins in ten, and nobody ahead; with the spread of the pilot."""
         seeds = scale.budget.seeds
         leads = ("baseline untuned", "larger embedding")
-        chances = {LED.format(name): power(2 * LEAD, PILOT_SD[name], seeds, threshold=LEAD) for name in leads}
+        chances = {LED.format(name): power(HOPED, PILOT_SD[name], seeds, threshold=LEAD) for name in leads}
         chances[WINS] = power(0.9, PILOT_SD["all three flaws"], seeds, threshold=WON)
         return chances | {LED.format("fair"): power_near(PILOT_SD["fair"], seeds, within=STILL)}
 
