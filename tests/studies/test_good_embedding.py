@@ -22,12 +22,13 @@ from torchstone.studies.fewshot.pictures import FewShotPictures
 
 STUDY = GoodEmbedding()
 LAPTOP = GoodEmbedding.scales["laptop"]
+SEARCHED = replace(LAPTOP, rates=3)
 NOISE = (-0.3, 0.2, 0.4, -0.1, -0.4, 0.2)  # of seeds, in points
 CLEAR = {"embedding": (80.0, 92.0), "protonet": (76.0, 90.0), "maml": (20.0, 30.0)}
 CONTROLS = {"untrained": (12.0, 20.0), "pixels": (15.0, 25.0)}
 
 
-def planted(accuracies: Mapping[str, tuple[float, float]], size: Size = LAPTOP) -> list[Record]:
+def planted(accuracies: Mapping[str, tuple[float, float]], size: Size = SEARCHED) -> list[Record]:
     """Records of these 1-shot and 5-shot accuracies, those of the embedding with noise over seeds.
 
     The best rate is the middle one, 10 points above the others on validation and on novel classes.
@@ -122,7 +123,7 @@ class TestResults:
         assert results.at_edge("protonet").tolist() == [1]
 
     def test_a_lead_is_over_the_episodes_that_both_were_tested_on(self) -> None:
-        records = planted(CLEAR, replace(LAPTOP, rates=1, seeds=1, maml_seeds=1, episodes=4, maml_episodes=2))
+        records = planted(CLEAR, replace(LAPTOP, seeds=1, maml_seeds=1, episodes=4, maml_episodes=2))
         ours = next(each for each in records if each.trial.arm == "embedding")
         ours.artifacts["1-shot"].copy_(torch.tensor([50.0, 70.0, 0.0, 0.0]))
         results = chosen(records)
@@ -223,6 +224,12 @@ class TestMethods:
 
 
 class TestReport:
+    def test_rates_are_drawn_where_several_were_tried(self) -> None:
+        assert len(STUDY.figures(planted(CLEAR))) == 3
+        once = planted(CLEAR, LAPTOP)
+        assert len(STUDY.figures(once)) == 2
+        assert STUDY.judge(once).status == Status.CONFIRMED
+
     def test_diverged_trainings_leave_the_figures_whole(self) -> None:
         records = planted(CLEAR)
         whole = STUDY.figures(records)

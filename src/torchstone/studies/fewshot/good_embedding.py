@@ -32,7 +32,7 @@ class Size:
     Args:
         pictures: a key of ``PICTURES`` and the side in pixels, for each data set.
         network: as in :class:`Plan`, like width, pictures_seen, ways, queries and batch.
-        rates: learning rates that each method is trained with.
+        rates: how many learning rates each method tries for a seed.
         seeds: of the comparison with prototypical networks.
         maml_seeds: the first of these, with which MAML is trained, too.
         episodes: novel episodes of each number of shots.
@@ -66,7 +66,7 @@ class GoodEmbedding(Study):
             2020,
             "Rethinking Few-Shot Image Classification: a Good Embedding Is All You Need?",
             arxiv="2003.11539",
-            where="Tables 1 and 2",
+            where="section 4",
         ),
         method=[
             "Few-shot classification asks a network to tell apart classes that it was never trained on, from one or a "
@@ -78,20 +78,24 @@ class GoodEmbedding(Study):
             "alphabets) are for training, which for choosing learning rates, and which are novel. A test episode has "
             "20 novel classes, 1 or 5 examples of each, and 5 further pictures of each to be told. All methods get "
             "the same episodes.",
-            "All methods train a network of four convolutions from the same initial weights on as many pictures, with "
-            "the same changes of the pictures, by a rate that rises and falls. Plain classification uses gradient "
-            "descent with momentum, the others Adam, as in their papers. Each is trained with three learning rates, "
-            "and the one with the best accuracy in one-shot episodes of validation classes is taken. What else the "
-            "methods leave open (batch of 32; episodes of 2 questions a class for prototypical networks and 5 for "
-            "MAML; MAML's five inner steps of 0.4, first order) was set in pilots, for each method as was best for it. "
-            "Rivals train on one-shot episodes, which served them better than five-shot ones, with five examples too.",
+            "All methods train a network of four convolutions from the same initial weights on as many pictures "
+            "(96,000, each picture some ten times), with the same changes of the pictures, by a rate that rises and "
+            "falls. Plain classification uses gradient descent with momentum, the others Adam, as in their papers. "
+            "What the methods leave open was searched in pilots with other seeds, on classes that the pilot's networks "
+            "were not trained on, for each method in the same way: learning rates (0.05 to 0.4 for plain "
+            "classification, 0.001 to 0.04 for prototypical networks, 0.001 to 0.01 for MAML) and three sizes of a "
+            "step (batches of 32; episodes of 2 questions a class for prototypical networks, 5 for MAML). Rivals "
+            "train on one-shot episodes, which served prototypical networks better than five-shot ones, with five "
+            "examples too.",
+            "How long all train decides who is ahead. In pilots with 32,000 pictures prototypical networks led by 2 "
+            "to 5 points; the embedding gains more from further training. The paper trains on millions of pictures, so "
+            "we train for as long as a quarter of an hour allows.",
             "Confirmed if, with 1 example and with 5, the embedding is at least 1 point ahead of prototypical networks "
             "and of MAML, and with 1 example at least 30 points ahead of an untrained network: each of these five "
             "95 % t intervals over seeds must lie above its threshold. A lead within ±0.5 points counts as none. A "
             "lead is that in accuracy over the same episodes, averaged over the data sets. MAML costs several times "
             "as much and pilots saw it tens of points behind, so it is trained with the first seeds only. A training "
-            "that diverged is not chosen; if all did, the method counts as guessing. All numbers were set before the "
-            "judged seeds were run.",
+            "that diverged counts as guessing. All numbers were set before the judged seeds were run.",
         ],
         reported={
             "Conv4-64, miniImageNet, 5-way 1-shot, %": 55.25,
@@ -101,7 +105,9 @@ class GoodEmbedding(Study):
         },
         differs=[
             "Characters instead of photographs, 20 ways instead of 5, and a network of four convolutions of 32 "
-            "channels, trained for seconds instead of hours. With longer training the order may change.",
+            "channels on pictures of 16×16 pixels, trained for half a minute instead of hours.",
+            "MAML is meant for far longer training. With as many pictures as the others get it has hardly begun to "
+            "learn, so its rows say little of what it can do.",
             "The paper compares with what other papers report; here all methods have the same network, pictures and "
             "search.",
             "The interval is over seeds (classes, initial weights, batches). That of the paper is over episodes of one "
@@ -109,15 +115,17 @@ class GoodEmbedding(Study):
             "No self-distillation, and no changed copies of the examples.",
             "Logistic regression with C = 10 instead of 1, fixed beforehand: at C = 1 it is shrunk too much by so few "
             "examples.",
-            "Prototypical networks have the better of their two habits here: learning rates that fall, and small "
-            "steps. MAML is of first order, and normalises by the support, so that questions don't help one another.",
-            "The scale 'paper' trains ResNet-12 on miniImageNet and CIFAR-FS, 5 ways, with the recipe of this study.",
+            "Prototypical networks train on small episodes (1 example and 2 questions a class), which served them "
+            "better than larger ones. MAML is of first order, and normalises by the support, so that questions don't "
+            "help one another.",
+            "The scale 'paper' trains ResNet-12 on miniImageNet and CIFAR-FS, 5 ways, as here, but tries three "
+            "learning rates of each method for each seed: validation classes choose.",
         ],
     )
     compares: ClassVar[Sequence[str]] = (OURS, "protonet")
     scales: ClassVar[Mapping[str, Size]] = {
         "smoke": Size((("glyphs", 16),), "conv4", 4, 240, 5, 2, 32, 1, 1, 1, 3, 2),
-        "laptop": Size((("glyphs", 16), ("omniglot", 16)), "conv4", 32, 32_000, 20, 2, 32, 3, 6, 3, 400, 50),
+        "laptop": Size((("glyphs", 16), ("omniglot", 16)), "conv4", 32, 96_000, 20, 2, 32, 1, 6, 3, 400, 50),
         "paper": Size(
             (("mini_imagenet", 84), ("cifar_fs", 32)), "resnet12", 64, 3_840_000, 5, 15, 64, 3, 5, 5, 600, 600
         ),
@@ -172,7 +180,7 @@ class GoodEmbedding(Study):
             rows[f"{shots}-shot, mean"] = results.mean_lead(OURS, "protonet", shots).tolist()
             for pictures in results.pictures:
                 rows[f"{shots}-shot, {pictures}"] = results.leads(OURS, "protonet", shots, pictures).tolist()
-        return [
+        figures = [
             Figure(
                 "Accuracy on novel classes",
                 f"Episodes of {ways} novel classes, the same for all methods: seed by seed (small marks), and the mean "
@@ -187,13 +195,11 @@ class GoodEmbedding(Study):
                 "counts as no lead.",
                 leads(rows, threshold=AHEAD, zone=NO_DIFFERENCE, xlabel="embedding ahead (points)"),
             ),
-            Figure(
-                "The learning rates that were tried",
-                "Mean accuracy in one-shot episodes of validation classes, by learning rate. For each seed the best "
-                "one is taken.",
-                rates(results, (OURS, *RIVALS)),
-            ),
         ]
+        if results.searched:
+            caption = "Mean accuracy in one-shot episodes of validation classes. For each seed the best rate is taken."
+            figures.append(Figure("The learning rates that were tried", caption, rates(results, (OURS, *RIVALS))))
+        return figures
 
 
 def trial_config(scale: Size, arm: str, rate: float, pictures: str, side: int) -> dict[str, Any]:
@@ -234,7 +240,7 @@ def details(results: Results) -> list[Check]:
             for arm in (OURS, *RIVALS, *CONTROLS):
                 accuracy = mean_interval(results.accuracies(arm, shots, pictures))
                 checks.append(Check.report(f"{pictures}, {shots}-shot: {arm}, %", accuracy))
-    for arm in (OURS, *RIVALS):
+    for arm in (OURS, *RIVALS) if results.searched else ():
         edges = mean_interval(results.at_edge(arm))
         checks.append(Check.report(f"{arm}: best rate at an edge of those tried, share", edges))
     return checks

@@ -31,6 +31,11 @@ class Results:
         """The data sets."""
         return list(dict.fromkeys(pictures for pictures, _, _ in self.best))
 
+    @property
+    def searched(self) -> bool:
+        """Whether a method tried several learning rates."""
+        return any(len(records) > 1 for records in self.tried.values())
+
     def seeds(self, arm: str, pictures: str) -> list[int]:
         """The seeds of an arm on a data set."""
         return sorted(seed for key, of, seed in self.best if (key, of) == (pictures, arm))
