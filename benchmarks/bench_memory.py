@@ -88,8 +88,8 @@ def microseconds(run: Callable[..., Tensor], inputs: list[Tensor], backward: boo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="*", default=[16, 32, 64, 128])
-    parser.add_argument("--alone", type=int, nargs="*", default=[256, 512, 1024, 2048])
+    parser.add_argument("--steps", type=int, nargs="*", default=[16, 32, 64])
+    parser.add_argument("--alone", type=int, nargs="*", default=[128, 256, 512, 1024])
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)

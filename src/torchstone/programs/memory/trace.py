@@ -80,6 +80,8 @@ class Trace:
 
         colours = matplotlib.colormaps["Greys"].with_extremes(bad="white")
         image = axes.imshow(self.strengths[:, copy].T.numpy(), cmap=colours, vmin=0, vmax=1, aspect="auto")
+        for row in range(1, self.strengths.shape[-1]):
+            axes.axhline(row - 0.5, color="white", linewidth=1.2)
         axes.set_ylabel("cell")
         axes.set_yticks([])
         axes.figure.colorbar(image, ax=axes, label="strength", fraction=0.05)

@@ -22,7 +22,8 @@ class Dyck(Task):
     >>> " ".join(task.spell(batch.inputs[0])), " ".join(task.spell(batch.targets[0]))
     ('<s> (1 (2 )2 )1 (1 )1', '</s> )1 )2 )1 </s> )1 </s>')
 
-    Paper: the languages are those of Chomsky, Schützenberger 1963.
+    Paper: Chomsky, Schützenberger 1963, "The algebraic theory of context-free languages", for the languages.
+    Differs from the paper: what is asked, and how strings are drawn, are of today.
     """
 
     lengths: tuple[int, int] = (2, 20)
