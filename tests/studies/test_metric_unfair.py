@@ -74,8 +74,13 @@ class TestRule:
         assert [check.status for check in verdict.checks[:2]] == [Status.CONFIRMED] * 2
         assert verdict.checks[2].status in (Status.ABSENT, Status.WEAKER)
 
-    def test_a_fair_protocol_that_favours_someone_does_not_confirm(self) -> None:
-        assert judged(flawed(3.0, 3.0, again=3.0, truth=0.2)).status is Status.OPPOSITE
+    @pytest.mark.parametrize(
+        ("again", "expected"), [(4.0, Status.WEAKER), (6.0, Status.ABSENT), (9.0, Status.OPPOSITE)]
+    )
+    def test_a_fair_protocol_that_favours_someone_takes_less_away(self, again: float, expected: Status) -> None:
+        checks = judged(flawed(3.0, 3.0, again=again, truth=0.2)).checks
+        assert [check.status for check in checks[:3]] == [Status.CONFIRMED] * 3
+        assert checks[3].status is expected
 
     def test_the_better_loss_adds_nothing_to_the_mean(self) -> None:
         one, other = (judged(flawed(2.0, 2.0, truth=truth)).checks[:2] for truth in (0.0, 9.0))
