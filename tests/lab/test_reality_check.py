@@ -320,10 +320,11 @@ def test_fingerprints_see_values_dtypes_and_shapes() -> None:
     different = [
         torch.zeros(4), torch.zeros(2, 2), torch.zeros(4, dtype=torch.float64), np.zeros(4), [torch.zeros(4)],
         {"x": torch.zeros(4)}, Pair(torch.zeros(4)), Pair(torch.ones(4)), torch.tensor(0.0), "0", 0, None, [],
-        torch.zeros(4, dtype=torch.bfloat16),
+        torch.zeros(4, dtype=torch.bfloat16), Path("a"), Path("b"), np.int64(3), np.int64(4), {1, 2}, {1, 3}, 1j,
     ]  # fmt: skip
     assert len({fingerprint(each) for each in different}) == len(different)
     assert fingerprint(torch.arange(6).view(2, 3).T) == fingerprint(torch.arange(6).view(2, 3).T.contiguous())
+    assert fingerprint({"b", "a"}) == fingerprint({"a", "b"})
     assert classes_of([torch.zeros(2, 2), np.array([5, 5])]) == frozenset({5})
     assert classes_of(torch.zeros(2)) is None
 
@@ -346,3 +347,10 @@ def test_the_example_of_the_document_runs(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "triplet - pixels" in ended.stdout
     assert "contrastive: separated" in ended.stdout
+
+
+def test_a_check_can_be_made_where_no_module_has_a_name(toys: ModuleType) -> None:
+    names: dict[str, Any] = {"make": toys.RealityCheck, "of": lambda: (toys.METHODS, toys.gaussians(), toys.halves)}
+    exec("check = make(*of(), metric=max, zone=0.1)", names)
+    assert names["check"].module == "__main__"
+    assert names["check"].reproducing.__qualname__ == "<locals>.check.reproducing"

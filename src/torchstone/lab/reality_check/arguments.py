@@ -1,9 +1,10 @@
-"""What a reality check refuses before anything runs."""
+"""What a reality check refuses."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from torchstone.lab.reality_check.parts import Parts
 from torchstone.lab.search.ranges import space_of
 
 
@@ -24,6 +25,14 @@ def check_count(name: str, number: object) -> None:
     """Refuse what is no whole number above 0."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise ValueError(f"{name} must be a whole number above 0, but it is {number!r}.")
+
+
+def check_parts(parts: object, folds: int) -> None:
+    """Refuse what ``split`` must not give."""
+    if not isinstance(parts, Parts):
+        raise TypeError(f"split must give Parts(folds, test), but it gave {type(parts).__name__}.")
+    if len(parts.folds) != folds:
+        raise ValueError(f"split must give the {folds} folds that it was asked for, but it gave {len(parts.folds)}.")
 
 
 def check_zone(zone: float) -> None:

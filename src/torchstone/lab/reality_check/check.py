@@ -2,21 +2,20 @@
 
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 from torchstone.lab.audit import Finding
 from torchstone.lab.engine import Engine
-from torchstone.lab.reality_check.arguments import check_count, check_methods, check_zone
+from torchstone.lab.reality_check.arguments import check_count, check_methods, check_parts, check_zone
 from torchstone.lab.reality_check.flaws import flaws
 from torchstone.lab.reality_check.parts import Embedder, Parts, fingerprint
+from torchstone.lab.reality_check.place import caller, name_of
 from torchstone.lab.reality_check.results import Comparison, Row, comparison, rows
 from torchstone.lab.reality_check.stages import SCALE, Chosen, Reproducing, Tuning, choose, stage_of
 from torchstone.lab.run import Event, Run
@@ -129,7 +128,7 @@ class RealityCheck(Generic[T]):
     name: str = "reality-check"
 
     def __post_init__(self) -> None:
-        self.module = _caller()
+        self.module = caller()
         self._run: Run | None = None
         self._chosen: Mapping[str, Chosen] = {}
         check_methods(self.methods, self.controls)
@@ -221,10 +220,10 @@ class RealityCheck(Generic[T]):
             RuntimeError: :meth:`run` was not called.
             ValueError: no such method.
         """
-        self.finished  # noqa: B018 (raises before run)
-        if method not in self._chosen:
+        chosen = self._chosen if self.finished else {}
+        if method not in chosen:
             raise ValueError(f"method must be one of {', '.join(self.methods)}, but it is {method!r}.")
-        return self._chosen[method].scores
+        return chosen[method].scores
 
     @property
     def finished(self) -> Run:
@@ -242,13 +241,15 @@ class RealityCheck(Generic[T]):
         """The search as a study; a worker process finds it by this name."""
         sentence = f"Of {self.settings} settings, one of each method is the best on validation folds."
         name = f"{self.name}-tuning"
-        return stage_of(self, Tuning, place=f"{self._place}.tuning", name=name, sentence=sentence)
+        return stage_of(self, Tuning, place=f"{name_of(self, self.module)}.tuning", name=name, sentence=sentence)
 
     @cached_property
     def reproducing(self) -> type[Reproducing]:
         """The reproductions as a study; a worker process finds it by this name."""
         sentence = f"Tuned and tested alike, {', '.join(self.methods)} differ by at most {self.zone:g}."
-        return stage_of(self, Reproducing, place=f"{self._place}.reproducing", name=self.name, sentence=sentence)
+        return stage_of(
+            self, Reproducing, place=f"{name_of(self, self.module)}.reproducing", name=self.name, sentence=sentence
+        )
 
     @cached_property
     def parts(self) -> Parts[T]:
@@ -258,12 +259,7 @@ class RealityCheck(Generic[T]):
             TypeError, ValueError: ``split`` gave something else.
         """
         parts = self.split(self.data, self.folds)
-        if not isinstance(parts, Parts):
-            raise TypeError(f"split must give Parts(folds, test), but it gave {type(parts).__name__}.")
-        if len(parts.folds) != self.folds:
-            raise ValueError(
-                f"split must give the {self.folds} folds that it was asked for, but it gave {len(parts.folds)}."
-            )
+        check_parts(parts, self.folds)
         return parts
 
     @cached_property
@@ -297,29 +293,3 @@ class RealityCheck(Generic[T]):
             return self.controls[method](own)
         factory, recipe = self.methods[method]
         return factory(recipe(**values), own)
-
-    def score(self, embeddings: Tensor, part: T) -> float:
-        """The metric as a number.
-
-        Raises:
-            TypeError: it is none.
-        """
-        score = self.metric(embeddings, part)
-        try:
-            return float(score)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise TypeError(f"metric must give one number, but it gave {score!r}.") from error
-
-    @property
-    def _place(self) -> str:
-        """Its name in its module; one that no other process can find where it has none."""
-        named = vars(sys.modules[self.module]).items()
-        return next((name for name, value in named if value is self), "<locals>.check")
-
-
-def _caller() -> str:
-    """The module that makes the check, found as for a named tuple; ``dataclasses.replace`` does not count."""
-    frame: FrameType | None = sys._getframe(3)  # above __post_init__ and __init__
-    while frame and frame.f_globals["__name__"] == "dataclasses":
-        frame = frame.f_back
-    return str(frame.f_globals["__name__"]) if frame else "__main__"

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import PurePath
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -52,7 +53,7 @@ def classes_of(part: object) -> frozenset[int] | None:
 def fingerprint(data: object) -> str:
     """Sixteen hexadecimal digits that change with the tensors, arrays, numbers and texts in ``data``.
 
-    It looks into tuples, lists, mappings and dataclasses. Of other objects it knows only the class.
+    It looks into tuples, lists, sets, mappings and dataclasses. Of a path it knows the name, of others the class.
 
     >>> fingerprint(torch.zeros(3)) == fingerprint(torch.zeros(3)), fingerprint([1]) == fingerprint([2])
     (True, False)
@@ -70,7 +71,7 @@ def _pieces(data: Any) -> Iterator[bytes]:
     elif isinstance(data, np.ndarray) and not data.dtype.hasobject:
         yield f"{data.dtype} {data.shape}".encode()
         yield data.tobytes()
-    elif isinstance(data, str | bytes | int | float | bool | None):
+    elif isinstance(data, str | bytes | int | float | complex | bool | None | PurePath | np.generic):
         yield repr(data).encode()
     else:
         yield type(data).__qualname__.encode()
@@ -83,6 +84,8 @@ def _inside(data: Any) -> Sequence[Any]:
         return [each for item in data.items() for each in item]
     if isinstance(data, tuple | list):
         return data
+    if isinstance(data, set | frozenset):
+        return sorted(data, key=repr)
     if is_dataclass(data):
         return [getattr(data, each.name) for each in fields(data)]
     return ()

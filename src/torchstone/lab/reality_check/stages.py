@@ -1,7 +1,7 @@
 """The two stages of a reality check as studies: settings are tried on validation folds, the best are run afresh."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -74,7 +74,7 @@ class Tuning(Stage):
         setting = check.setting(trial.arm, trial.config["setting"], trial.seed)
         embedder = check.make(trial.arm, setting, trial.seed, fold)
         embedder.fit(train, steps=check.steps)
-        return Outcome({"validation": check.score(checked(embedder.embed(validation), trial.arm), validation)})
+        return Outcome({"validation": scored(check.metric, checked(embedder.embed(validation), trial.arm), validation)})
 
     def judge(self, records: Sequence[Record]) -> Verdict:
         """Nothing: a choice is made by these scores, so they can prove nothing."""
@@ -112,10 +112,10 @@ class Reproducing(Stage):
                 context.progress((fold + 1) / (check.folds + 1), f"fold {fold + 1}/{check.folds}")
         data = test.open("the models of all folds")
         embeddings = [checked(embedder.embed(data), trial.arm) for embedder in embedders]
-        scores = [check.score(each, data) for each in embeddings]
+        scores = [scored(check.metric, each, data) for each in embeddings]
         found: dict[str, float] = {
             "separated": sum(scores) / len(scores),
-            "concatenated": check.score(concatenated(embeddings), data),
+            "concatenated": scored(check.metric, concatenated(embeddings), data),
         }
         sizes = {"embedding_size": float(embeddings[0].shape[1])}
         return Outcome({**found, **sizes, **test.metrics}, {"folds": torch.tensor(scores, dtype=torch.float64)})
@@ -192,6 +192,19 @@ def values_of(records: Sequence[Record], metric: str) -> dict[str, list[float]]:
 def concatenated(embeddings: Sequence[Tensor]) -> Tensor:
     """The embeddings of all fold models side by side, each brought to length 1, and so the whole."""
     return torch.cat([normalize(each, dim=1) for each in embeddings], dim=1) / math.sqrt(len(embeddings))
+
+
+def scored(metric: Callable[[Tensor, Any], Any], embeddings: Tensor, part: object) -> float:
+    """The metric as a number.
+
+    Raises:
+        TypeError: it is none.
+    """
+    score = metric(embeddings, part)
+    try:
+        return float(score)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"metric must give one number, but it gave {score!r}.") from error
 
 
 def checked(embeddings: object, method: str) -> Tensor:
