@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchstone.files import remove_directory, remove_temporaries
 from torchstone.training.batches import RandomAccess, read
 from torchstone.training.checkpoint import load_checkpoint, save_checkpoint
+from torchstone.training.first_loss import first_loss
 from torchstone.training.history import History, Recorder
 from torchstone.training.nested import flatten
 from torchstone.training.player import Batch, Player, Recipe
@@ -54,6 +55,7 @@ def fit(
     callbacks: Iterable[Callable[[Round], None]] = (),
     progress: Callable[[float, str], None] | None = None,
     generators: Generators | None = None,
+    check: bool = True,
 ) -> History:
     r"""Train: in each of ``steps`` rounds, each player in turn takes its updates.
 
@@ -87,11 +89,15 @@ def fit(
         callbacks: each is called after every round with a :class:`Round`.
         progress: called now and then with the fraction done in [0, 1] and a short note.
         generators: further generators that the objectives draw from; their states are in the checkpoint too.
+        check: watch the first loss of each player (:class:`torchstone.smoothness.Watch`), and refuse one whose
+            parameters cannot all learn. It draws no random number and changes no bit; a resume needs no second look.
 
     Returns:
         The metrics of every round, by ``"player/metric"``.
 
     Raises:
+        NotDifferentiableError: a parameter that a player's optimizer moves gets no gradient from its first loss; the
+            message names the operation and the line where the gradient ends. The player has not moved.
         NonFiniteLossError: a loss was NaN or infinite. The parameters are those before that update. With
             ``checkpoint``, the states of the players and generators before it and the batch are saved as a checkpoint
             in its subfolder ``non-finite``, for :func:`load_checkpoint`.
@@ -122,6 +128,7 @@ def fit(
         stream = read(batches, start * turns, global_generators, seed)
         if saved is not None:
             state.load(saved)
+        unseen = set(players) if check and start == 0 else set()
 
         for step in range(start, steps):
             row: dict[str, Tensor] = {}
@@ -129,7 +136,8 @@ def fit(
             for player in players:
                 for batch in drawn[: player.turns]:
                     before = generator_states(every_generator)
-                    metrics = player.evaluate(batch)
+                    metrics = first_loss(player, batch) if player in unseen else player.evaluate(batch)
+                    unseen.discard(player)
                     if not math.isfinite(metrics["loss"].item()):
                         set_generator_states(every_generator, before)
                         raise _non_finite(state, player, step, metrics["loss"].item(), batch, checkpoint)

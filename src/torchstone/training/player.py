@@ -96,7 +96,14 @@ class Player:
             TypeError: the objective returned something else than a tensor or a mapping with ``"loss"``.
             ValueError: an entry is not a real scalar, or the loss has no gradient.
         """
-        value = self.objective(batch)
+        return self.with_gradient(self.read(self.objective(batch)))
+
+    def read(self, value: Tensor | Mapping[str, Tensor | float]) -> dict[str, Float[Tensor, ""]]:
+        """What the objective returned, as named scalars.
+
+        Raises:
+            TypeError, ValueError: as :meth:`evaluate`, but for the gradient.
+        """
         entries = {"loss": value} if isinstance(value, Tensor) else value
         loss = entries.get("loss") if isinstance(entries, Mapping) else None
         if not isinstance(loss, Tensor):
@@ -111,7 +118,15 @@ class Player:
                     f"objective of player {self.name!r} returned {name!r} with shape {tuple(entry.shape)} and type "
                     f"{entry.dtype}, but each entry must be a real scalar. Take the mean over the batch."
                 )
-        if not loss.requires_grad:
+        return metrics
+
+    def with_gradient(self, metrics: dict[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
+        """The same metrics, if ``"loss"`` can be differentiated.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        if not metrics["loss"].requires_grad:
             raise ValueError(
                 f"The loss of player {self.name!r} has no gradient: it was made under torch.no_grad(), detached, or "
                 "depends on no parameter that requires one."
@@ -126,6 +141,11 @@ class Player:
                 f"objective of player {self.name!r} returned {name!r} of type {type(entry).__name__}, but each entry "
                 "must be a real scalar. Leave it out, or give a number."
             ) from error
+
+    def learning(self) -> dict[str, nn.Parameter]:
+        """The parameters that the optimizer moves, by their names in the model, without frozen ones."""
+        own = {id(parameter) for parameter in self._optimized() if parameter.requires_grad}
+        return {name: parameter for name, parameter in self.model.named_parameters() if id(parameter) in own}
 
     def move(self, loss: Float[Tensor, ""]) -> None:
         """One update: the gradient of ``loss`` for the optimizer's own parameters, a step, the scheduler, the average.
