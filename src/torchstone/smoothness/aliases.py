@@ -16,6 +16,7 @@ class Aliases:
         self.known: dict[int, tuple[Tensor, Value, object]] = {}
         self.sharing: dict[int, list[Tensor]] = defaultdict(list)
         self.by_node: dict[object, Value] = {}
+        self.trusted: set[str] = set()
 
     def get(self, tensor: Tensor) -> Value | None:
         """What is known of a tensor, unless autograd has given it another history since."""

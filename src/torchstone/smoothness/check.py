@@ -14,6 +14,7 @@ from torchstone.smoothness.report import Report, Site
 from torchstone.smoothness.restore import AsFound
 from torchstone.smoothness.sources import check_program, modules_of, sources_of
 from torchstone.smoothness.tracer import Tracer
+from torchstone.smoothness.unseen import confirmed
 
 Parameters = nn.Module | Mapping[str, Tensor] | Iterable[Tensor]
 
@@ -77,10 +78,26 @@ def check(
     ):
         inputs = sources.watched(inputs)
         tracer = Tracer(sources.seen, found)
-        with tracer:
-            output = program(*inputs)
-            output = output if loss is None else loss(output)
-        outputs = list(dict.fromkeys(tensors(output)))
+        try:
+            with tracer:
+                output = program(*inputs)
+                output = output if loss is None else loss(output)
+        except Exception as error:
+            error.add_note("This happened while torchstone.smoothness.check ran the program on the sample inputs.")
+            raise
+        outputs = outputs_of(output)
         result = joined([tracer.value(tensor) for tensor in outputs], Site(op="result"))
+        result = confirmed(result, outputs, sources.leaves, tracer.values.trusted)
         bound = exact_lipschitz(result, outputs, list(sources.leaves.values()))
     return report_of(result, bound, tracer, sources, require)
+
+
+def outputs_of(output: Any) -> list[Tensor]:
+    """The tensors that a program returned; none if it returned numbers."""
+    found = list(dict.fromkeys(tensors(output)))
+    if not found and not isinstance(output, bool | int | float | complex):
+        raise TypeError(
+            f"program returned an object of type {type(output).__name__} without a tensor in lists, tuples or "
+            "dictionaries. Return tensors, or give loss=, which is applied to what is returned."
+        )
+    return found

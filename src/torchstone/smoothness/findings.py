@@ -47,10 +47,11 @@ def missing(source: str, name: str, result: Value, tracer: Tracer) -> Finding:
             reason = f"it leaves torch as a number by '{decision.op}'"
             cut = Cut("cut", value.site, reason, "stay with tensors, or leave it out of the optimizer")
             return ended_at(cut, what, name, value.path(source))
+    branch = " on the branch that Python took" * any(isinstance(d.value, bool) for d, _ in tracer.decisions)
     return Finding(
         code="UNUSED",
         severity="error",
-        message=f"the result does not depend on {what}",
+        message=f"the result does not depend on {what}{branch}",
         parameter=name,
         hint="use it, freeze it with requires_grad_(False), or leave it out of the optimizer",
     )

@@ -18,10 +18,11 @@ def spectral_norm(matrix: Float[Tensor, "*batch m n"]) -> float:
     .. math:: \|W\|_2 = \lambda_{\max}(G)^{1/2} \le \|G^{2^j}\|_F^{2^{-j-1}}, \qquad G = W^\top W \text{ or } W W^\top
 
     Args:
-        matrix: :math:`W`, finite.
+        matrix: :math:`W`.
 
     Returns:
         The norm; with j = 6 squarings of large matrices at most :math:`\min(m, n)^{1/256}` times it: 3 % at 2,000.
+        Infinite for entries that are not finite, 0 for none.
 
     >>> spectral_norm(torch.tensor([[0.0, 3.0], [0.0, 0.0]]))
     3.0
@@ -30,6 +31,10 @@ def spectral_norm(matrix: Float[Tensor, "*batch m n"]) -> float:
     Differs from the paper: small matrices are done exactly.
     """
     wide = matrix.detach().to(torch.promote_types(matrix.dtype, torch.float64))
+    if not wide.numel():
+        return 0.0
+    if not wide.isfinite().all():
+        return math.inf
     if min(wide.shape[-2:]) <= EXACT:
         return float(torch.linalg.matrix_norm(wide, 2).max())
     return float(gram_norm(wide).max())

@@ -8,6 +8,7 @@ import torch
 
 from torchstone.smoothness.report import Site
 
+FUNCTION = str(Path(torch.autograd.function.__file__))
 LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
@@ -18,3 +19,13 @@ def site(op: str) -> Site:
         frame = frame.f_back
     file, line = frame.f_code.co_filename, frame.f_lineno
     return Site(op=op, file=file, line=line, source=linecache.getline(file, line, frame.f_globals).strip())
+
+
+def in_hand_written_function() -> bool:
+    """Whether the forward pass of an ``autograd.Function`` is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "apply" and frame.f_code.co_filename == FUNCTION:
+            return True
+    return False

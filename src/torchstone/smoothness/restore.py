@@ -22,11 +22,13 @@ class AsFound:
         self.modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
         self.parameters = list(parameters)
         self.kept: dict[int, tuple[Tensor, int, Tensor]] = {}
+        self.memory: list[tuple[Tensor, Tensor]] = []
         self.generators: dict[int, tuple[torch.Generator, Tensor]] = {}
 
     def __enter__(self) -> "AsFound":
         self.flags = [(module, module.training) for module in self.modules]
         self.buffers = [(module, dict(module._buffers)) for module in self.modules]
+        self.trainable = [(p, p.requires_grad) for p in self.parameters]
         self.gradients = [(p, p.grad, None if p.grad is None else p.grad.clone()) for p in self.parameters]
         devices = {p.device for p in self.parameters} if "cuda" in {p.device.type for p in self.parameters} else set()
         self.fork = torch.random.fork_rng([d for d in devices if d.type == "cuda"])
@@ -42,12 +44,19 @@ class AsFound:
         if generator is not None and id(generator) not in self.generators:
             self.generators[id(generator)] = (generator, generator.get_state())
 
+    def keep_attributes(self, tensor: Tensor) -> None:
+        """Remember which memory a tensor from outside has, before it gets another."""
+        if tensor.is_leaf:
+            self.memory.append((tensor, tensor.data))
+
     def __exit__(self, *error: Any) -> None:
         random.setstate(self.python)
         np.random.set_state(self.numpy)  # noqa: NPY002
         self.fork.__exit__(*(error or sys.exc_info()))
         for generator, state in self.generators.values():
             generator.set_state(state)
+        for tensor, data in reversed(self.memory):
+            tensor.data = data
         with torch.no_grad():
             for tensor, version, data in reversed(self.kept.values()):
                 if tensor._version != version:
@@ -56,6 +65,8 @@ class AsFound:
                 parameter.grad = gradient
                 if gradient is not None and before is not None:
                     gradient.copy_(before)
+        for parameter, trainable in self.trainable:
+            parameter.requires_grad = trainable
         for module, training in self.flags:
             module.training = training
         for module, buffers in self.buffers:

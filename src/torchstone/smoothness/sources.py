@@ -101,6 +101,10 @@ def checked(pairs: Any) -> Iterator[tuple[str, Tensor]]:
             raise ValueError(f"parameter '{name}' has no shape yet. Run the lazy module once before you check it.")
         if not isinstance(parameter, Tensor):
             raise TypeError(f"params must hold tensors, but '{name}' is a {type(parameter).__name__}.")
+        if parameter.is_meta:
+            raise ValueError(
+                f"parameter '{name}' is on the meta device and has no values, but the check runs the program."
+            )
         yield name, parameter
 
 

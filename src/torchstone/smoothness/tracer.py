@@ -5,13 +5,14 @@ from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from torchstone.smoothness.aliases import Aliases, opaque
 from torchstone.smoothness.call import Call, Operand, tensors
 from torchstone.smoothness.declared import smooth
-from torchstone.smoothness.domain import CONSTANT, Value
+from torchstone.smoothness.domain import CONSTANT, Value, joined
 from torchstone.smoothness.names import COUNTING, FRESH, INSIDE, OVERWRITING, SILENT, in_place, named
 from torchstone.smoothness.opened import opened
 from torchstone.smoothness.places import site
@@ -19,7 +20,7 @@ from torchstone.smoothness.report import Condition, Decision, Site
 from torchstone.smoothness.restore import AsFound
 from torchstone.smoothness.rules import find
 from torchstone.smoothness.transfer import UNKNOWN, as_recorded, declared, result_of, rule_for
-from torchstone.smoothness.unseen import custom, from_graph
+from torchstone.smoothness.unseen import custom, derivative, from_graph
 
 
 class Tracer(TorchFunctionMode):
@@ -48,6 +49,10 @@ class Tracer(TorchFunctionMode):
         name = named(func)
         if name in SILENT:
             return func(*args, **kwargs)
+        if func is torch.autograd.grad:
+            return self.differentiate(func, args, kwargs)
+        if name.startswith("set."):
+            return self.assign(func, args)
         if isinstance(func, FunctionType) and self.should_open(func, name):
             return self.open(func, args, kwargs)
         return self.step(func, name, args, kwargs)
@@ -65,6 +70,26 @@ class Tracer(TorchFunctionMode):
                 return opened(function)(*args, **kwargs)
         finally:
             self.opening.pop()
+
+    def differentiate(self, grad: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run ``autograd.grad``."""
+        if any(map(opaque, tensors([args, kwargs]))):
+            return grad(*args, **kwargs)
+        here = site("grad")
+        below = joined([self.value(tensor) for tensor in tensors([args[:1], kwargs.get("outputs")])], here)
+        result = grad(*args, **kwargs)
+        for tensor in tensors(result):
+            self.values.put(tensor, derivative(tensor, below, here, self.values))
+        return result
+
+    def assign(self, setter: Callable[..., Any], args: Sequence[Any]) -> None:
+        """Run ``tensor.data = ...`` and the like."""
+        tensor, new = args
+        self.found.keep_attributes(tensor)
+        known = [self.value(part) for part in tensors([tensor, new])]
+        setter(tensor, new)
+        if not (tensor.is_leaf and tensor.requires_grad) and any(value.depends for value in known):
+            self.values.put(tensor, as_recorded(tensor, joined(known, site("data"))))
 
     def step(self, function: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a function, and work out what is known of its result."""

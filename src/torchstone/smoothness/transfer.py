@@ -9,6 +9,7 @@ from torch import Tensor
 from torchstone.smoothness.call import Call, tensors
 from torchstone.smoothness.domain import REAL, Cut, Interval, Value, gradients, union
 from torchstone.smoothness.orders import Order
+from torchstone.smoothness.places import in_hand_written_function
 from torchstone.smoothness.report import Condition, Kink, Site
 from torchstone.smoothness.rules.flat import FLAT, flat
 from torchstone.smoothness.rules.rule import Rule
@@ -35,6 +36,7 @@ def result_of(call: Call, rule: Rule, site: Site) -> Value:
     if need is not None:
         conditions += (Condition(**vars(site), text=need.text, holds=need.met),)
     order = min([order, *(part.order for part in smooth_parts)])
+    bound = rule.lipschitz(call) if order >= Order(0) else math.inf
     value = Value(
         site=site,
         parents=parents,
@@ -42,7 +44,7 @@ def result_of(call: Call, rule: Rule, site: Site) -> Value:
         blocked=blocked,
         order=order,
         shape=rule.shape(call),
-        lipschitz=math.inf if order < Order(0) else rule.lipschitz(call),
+        lipschitz=math.inf if math.isnan(bound) else bound,
         range=real(rule.range(call)),
         kinks=kinks,
         conditions=conditions,
@@ -88,7 +90,9 @@ def as_recorded(tensor: Tensor, value: Value) -> Value:
             "zero", value.site, f"'{value.site.op}' returns whole numbers, which have no gradient", WHOLE_NUMBERS.hint
         )
         return ended(replace(value, order=min(value.order, Order.DISCONTINUOUS), lipschitz=math.inf), zero)
-    return value if tensor.requires_grad or not value.live else ended(value, why_severed(value.site))
+    if tensor.requires_grad or not value.live or (not torch.is_grad_enabled() and in_hand_written_function()):
+        return value
+    return ended(value, why_severed(value.site))
 
 
 def declared(call: Call, site: Site) -> Value:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from torchstone.smoothness.aliases import Aliases
 from torchstone.smoothness.domain import CONSTANT, Cut, Shape, Value, gradients, union
 from torchstone.smoothness.orders import Order
 from torchstone.smoothness.places import site
-from torchstone.smoothness.report import Kink
+from torchstone.smoothness.report import Kink, Site
 from torchstone.smoothness.rules.flat import FLAT
 from torchstone.smoothness.rules.rule import scaled
 from torchstone.smoothness.transfer import ended, flat_reason
@@ -22,11 +23,12 @@ def from_graph(tensor: Tensor, values: Aliases) -> Value:
     """What autograd's graph says of a tensor that no torch function seen has made: which sources, but not how."""
     node, inside = tensor.grad_fn, values.earlier(tensor)
     seen = ancestors(node, values)
-    if not seen:
+    if not seen and not (inside and custom(node)):
         return inside or CONSTANT
     here = site(node_name(node))
-    hidden = [replace(inside, live=frozenset())] if inside else []  # done by a forward pass out of autograd's sight
+    hidden = [inside if custom(node) else replace(inside, live=frozenset())] if inside else []
     live, blocked = gradients([*seen, *hidden])
+    values.trusted |= live - gradients(seen)[0]  # used by a hand-written function that may have a derivative for it
     order, lipschitz = trusted(node) if custom(node) else (Order.UNKNOWN, math.inf)
     order = min([order, *(parent.order for parent in seen)])
     own = (Kink(**vars(here), order=order),) if order < Order.SMOOTH else ()
@@ -41,6 +43,45 @@ def from_graph(tensor: Tensor, values: Aliases) -> Value:
         kinks=union(parent.kinks for parent in seen) + own,
         conditions=union(parent.conditions for parent in seen),
     )
+
+
+def derivative(tensor: Tensor, below: Value, here: Site, values: Aliases) -> Value:
+    """What is known of a result of ``autograd.grad``, the derivative of ``below``: it is once less smooth."""
+    seen = ancestors(tensor.grad_fn, values) if tensor.grad_fn is not None else []
+    cut = Cut("cut", here, "autograd keeps no graph of this derivative", "give autograd.grad create_graph=True")
+    hidden = ended(below, cut)
+    live, blocked = gradients([*seen, hidden])
+    order = below.order.derivative()
+    own = (Kink(**vars(here), order=order),) if order < Order.SMOOTH else ()
+    return Value(
+        site=here,
+        parents=(*seen, hidden),
+        live=live,
+        blocked=blocked,
+        order=order,
+        shape=below.shape.general(),
+        lipschitz=math.inf,
+        kinks=below.kinks + own,
+        conditions=below.conditions,
+    )
+
+
+def confirmed(result: Value, outputs: Iterable[Tensor], leaves: Mapping[str, Tensor], trusted: set[str]) -> Value:
+    """The result, without what autograd's graph does not lead to: not every argument of a function has a derivative."""
+    pending = [output.grad_fn for output in outputs if output.grad_fn is not None]
+    seen = set(pending)
+    reached = {id(output) for output in outputs}
+    while pending:
+        node = pending.pop()
+        if hasattr(node, "variable"):
+            reached.add(id(node.variable))
+        fresh = {parent for parent, _ in node.next_functions if parent is not None} - seen
+        seen |= fresh
+        pending += fresh
+    lost = {name for name in result.live - trusted if id(leaves[name]) not in reached}
+    cut = Cut("cut", result.site, "autograd has no derivative of an operation on the way", "use a differentiable one")
+    blocked = dict(result.blocked) | dict.fromkeys(sorted(lost), cut)
+    return replace(result, live=result.live - lost, blocked=blocked) if lost else result
 
 
 def ancestors(node: Any, values: Aliases) -> list[Value]:
