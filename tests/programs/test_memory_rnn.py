@@ -101,6 +101,7 @@ def test_padding_changes_no_output_no_read_and_no_state(memory: Memory) -> None:
     assert (output[~mask] == 0).all()
     elsewhere, _ = net(x.masked_fill(~mask[..., None], torch.nan), mask=mask)
     assert torch.equal(output, elsewhere)
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(elsewhere.sum(), list(net.parameters())))
     for i, length in enumerate(LENGTHS.tolist()):
         alone, end = net(x[i : i + 1, :length])
         torch.testing.assert_close(output[i, :length], alone[0], rtol=0, atol=1e-12)

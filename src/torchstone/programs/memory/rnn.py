@@ -44,8 +44,8 @@ class MemoryRNN(nn.Module):
         output_size: numbers in the output :math:`o_t`; ``cell.hidden_size``.
         copies: how many such memories there are side by side, each with actions and values of its own.
         noise: standard deviation of normal noise on the numbers that become actions, in training mode alone. It makes
-            half-hearted actions costly, so that a network learns whole ones, which last over any length; 1 does well.
-            Like dropout it draws from torch's global generators, which ``fit`` seeds.
+            half-hearted actions costly, which favours whole ones, and these last over any length. 1 is much; it may be
+            raised in the course of training. Like dropout it draws from torch's global generators, which ``fit`` seeds.
         batch_first: whether sequences are (b, t, d) instead of (t, b, d), as in ``nn.LSTM``.
         seed: of the initial weights, those of the cell aside.
 
@@ -53,6 +53,7 @@ class MemoryRNN(nn.Module):
         input_size: numbers in an input :math:`x_t`.
         hidden_size: numbers in an output.
         hard: whether actions are rounded to {0, 1}; see :meth:`harden`.
+        noise: as above; may be changed at any time.
 
     Raises:
         ValueError: the cell has no room for an input beside what is read; a size below 1; negative noise.
@@ -67,9 +68,9 @@ class MemoryRNN(nn.Module):
 
     Paper: Grefenstette, Hermann, Suleyman, Blunsom 2015, arXiv:1506.02516, section 3.4 and appendix B; with a
         :class:`SuperpositionStack`, Joulin, Mikolov 2015, arXiv:1503.01007, section 3.2.
-    Differs from the paper: the ``noise`` (0 for the paper's) is an addition, as in Salakhutdinov and Hinton's semantic
-        hashing (2009). Joulin and Mikolov's network is a plain recurrent
-        cell whose state is the output; here the cell is the one that is given, and its state passes a tanh layer.
+    Differs from the paper: ``noise`` is an addition, after Salakhutdinov and Hinton's semantic hashing (2009). Joulin
+        and Mikolov's network is a plain recurrent cell whose state is the output; here the cell is the one that is
+        given, and its state passes a tanh layer.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class MemoryRNN(nn.Module):
         self._check(x, state, mask)
         time = 1 if self.batch_first else 0
         state = self.start(x.shape[1 - time]) if state is None else state
+        x = x if mask is None else x.masked_fill(~mask[..., None], 0)  # a NaN in padding would reach the gradients
         outputs = []
         for moment in self._walk(x, state, mask):
             outputs.append(moment.state.hidden[0])
@@ -155,6 +157,9 @@ class MemoryRNN(nn.Module):
 
         Returns:
             Pushes, pops and strengths, which can be drawn: ``rnn.trace(x).figure()``.
+
+        Raises:
+            ValueError: ``x`` is no single sequence, or of another width.
         """
         if x.ndim != 2:
             raise ValueError(f"`x` must be one sequence (t, d), but has shape {tuple(x.shape)}. Take one: x[0].")
