@@ -67,9 +67,9 @@ class UnfairProtocolsInventProgress(Study):
             "the others. What one loss is truly better by adds to one comparison and is taken from its mirror image, "
             "so a mean lead of favourites over all 30 ordered pairs cannot come from losses, only from the protocol. "
             "In the fair protocol favourite and baseline are treated alike: the favourite is reported from one of the "
-            "two runs of the best setting, the baseline from the other, and nobody should lead on average. No two "
-            "losses, and no two of these runs, share initial weights or batches: what luck does to one loss shall not "
-            "be done to all.",
+            "two runs of the best setting, the baseline from the other, and nobody should lead on average. Losses "
+            "do not share initial weights or batches, and neither do these two runs: what luck does to one loss shall "
+            "not be done to all. The other runs of a loss share theirs, so that they differ by the flaw alone.",
             "Confirmed if all of this holds, with 95 % t intervals over seeds: the mean lead is at least 1 point with "
             "an untuned baseline alone, and at least 1 point with a larger embedding alone (within ±0.5 points counts "
             "as none); with all three flaws together the favourite wins at least 80 % of the comparisons, where 50 % "
