@@ -42,7 +42,7 @@ class Order:
     ANALYTIC: ClassVar["Order"]
 
     def __post_init__(self) -> None:
-        whole = math.isinf(self.times) or (self.times == int(self.times) and self.times >= -1)
+        whole = math.isinf(self.times) or (self.times >= -1 and self.times == int(self.times))
         if not whole or (self.analytic and self.times != math.inf):
             raise ValueError(
                 f"times must be -1, 0, 1, 2, ... or infinite, and infinite if analytic, but times={self.times!r} and "
