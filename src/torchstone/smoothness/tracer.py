@@ -29,10 +29,12 @@ class Tracer(TorchFunctionMode):
     Args:
         sources: what is known of them, by tensor.
         found: keeps what the program writes into, to put it back.
+        bounds: whether Lipschitz bounds are worked out, which takes norms of the weights.
     """
 
-    def __init__(self, sources: Sequence[tuple[Tensor, Value]], found: AsFound) -> None:
+    def __init__(self, sources: Sequence[tuple[Tensor, Value]], found: AsFound, bounds: bool = True) -> None:
         super().__init__()
+        self.bounds = bounds
         self.values = Aliases()
         self.found = found
         self.decisions: list[tuple[Decision, Value]] = []
@@ -123,7 +125,7 @@ class Tracer(TorchFunctionMode):
             for tensor in written:
                 self.values.wrote(tensor, CONSTANT, here)
         else:
-            value = result_of(call, rule_for(call, find(call.function, call.name)), here)
+            value = result_of(call, rule_for(call, find(call.function, call.name)), here, self.bounds)
             self.trapped |= traps(call, here)
             for tensor in results:
                 self.values.put(tensor, as_recorded(tensor, value))
@@ -133,7 +135,7 @@ class Tracer(TorchFunctionMode):
     def decide(self, call: Call, here: Site) -> None:
         """A number or a truth value leaves torch."""
         value = call.result if isinstance(call.result, bool | int | float) else None
-        self.decisions.append((Decision(**vars(here), value=value), result_of(call, UNKNOWN, here)))
+        self.decisions.append((Decision(**vars(here), value=value), result_of(call, UNKNOWN, here, self.bounds)))
 
     def value(self, tensor: Tensor) -> Value:
         """What is known of a tensor; what autograd knows, if nothing is."""

@@ -18,8 +18,8 @@ UNKNOWN = Rule(Order.UNKNOWN)
 WHOLE_NUMBERS = flat("keep it in floating point, or use a score-function estimator")
 
 
-def result_of(call: Call, rule: Rule, site: Site) -> Value:
-    """What is known of what a call returns, gradients apart from whether autograd records them."""
+def result_of(call: Call, rule: Rule, site: Site, bounds: bool = True) -> Value:
+    """What is known of what a call returns (gradients apart from whether autograd records them), ``bounds`` included."""
     parents = tuple(operand.value for operand in call.dependent)
     live, blocked = gradients(parents)
     ramp = rule.ramp(call)
@@ -36,7 +36,7 @@ def result_of(call: Call, rule: Rule, site: Site) -> Value:
     if need is not None:
         conditions += (Condition(**vars(site), text=need.text, holds=need.met),)
     order = min([order, *(part.order for part in smooth_parts)])
-    bound = rule.lipschitz(call) if order >= Order(0) else math.inf
+    bound = rule.lipschitz(call) if bounds and order >= Order(0) else math.inf
     value = Value(
         site=site,
         parents=parents,

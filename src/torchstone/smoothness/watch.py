@@ -12,6 +12,7 @@ from torchstone.smoothness.report import Report, Site
 from torchstone.smoothness.restore import AsFound
 from torchstone.smoothness.sources import sources_of
 from torchstone.smoothness.tracer import Tracer
+from torchstone.smoothness.unseen import confirmed
 
 T = TypeVar("T")
 
@@ -19,8 +20,8 @@ T = TypeVar("T")
 class Watch:
     """What :func:`check` finds, of a computation that is wanted for itself, such as the first loss of a training.
 
-    Values, gradients, generators and buffers are those of the computation alone. All tensors in between stay in memory
-    as long as the watch does.
+    Values, gradients, generators and buffers are those of the computation alone. Lipschitz bounds are not worked out.
+    All tensors in between stay in memory as long as the watch does.
 
     Args:
         params: the parameters, by name.
@@ -40,7 +41,7 @@ class Watch:
     def __init__(self, params: Mapping[str, Tensor]) -> None:
         self.sources = sources_of(None, params, None, "params")
         self.sources.watched(())
-        self.tracer = Tracer(self.sources.seen, AsFound((), ()))
+        self.tracer = Tracer(self.sources.seen, AsFound((), ()), bounds=False)
 
     def run(self, program: Callable[..., T], *inputs: Any) -> T:
         """What ``program`` returns."""
@@ -49,5 +50,7 @@ class Watch:
 
     def report(self, outputs: Any) -> Report:
         """What is known of the tensors in ``outputs``, which were computed in sight."""
-        result = joined([self.tracer.value(tensor) for tensor in tensors(outputs)], Site(op="result"))
+        found = list(tensors(outputs))
+        result = joined([self.tracer.value(tensor) for tensor in found], Site(op="result"))
+        result = confirmed(result, found, self.sources.leaves, self.tracer.values.trusted)
         return report_of(result, result.lipschitz, self.tracer, self.sources, None)
