@@ -19,7 +19,7 @@ WHOLE_NUMBERS = flat("keep it in floating point, or use a score-function estimat
 
 
 def result_of(call: Call, rule: Rule, site: Site, bounds: bool = True) -> Value:
-    """What is known of what a call returns (gradients apart from whether autograd records them), ``bounds`` included."""
+    """What is known of what a call returns, gradients apart from whether autograd records them."""
     parents = tuple(operand.value for operand in call.dependent)
     live, blocked = gradients(parents)
     ramp = rule.ramp(call)
