@@ -127,6 +127,16 @@ def source(name: str) -> Value:
     return Value(site=Site(op=name), live=frozenset([name]), shape=Shape(1), lipschitz=1.0)
 
 
+def ancestry(value: Value) -> list[Value]:
+    """A value and all that it was made from."""
+    found, pending = {value: None}, [value]
+    while pending:
+        fresh = dict.fromkeys(parent for parent in pending.pop().parents if parent not in found)
+        found |= fresh
+        pending += fresh
+    return list(found)
+
+
 def gradients(values: Iterable[Value]) -> tuple[frozenset[str], dict[str, Cut]]:
     """Which sources are live in any of the values, and where the others end."""
     values = list(values)

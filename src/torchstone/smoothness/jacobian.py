@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from torchstone.smoothness.domain import Shape, Value
+from torchstone.smoothness.domain import Shape, Value, ancestry
 from torchstone.smoothness.operators import spectral_norm
 
 ROWS = 256  # a pass backward each
@@ -14,7 +14,12 @@ def exact_lipschitz(value: Value, outputs: list[Tensor], leaves: list[Tensor]) -
     r"""The bound that is known, or :math:`\|J\|_2` if the program is affine, nothing is cut and J is small."""
     columns = sum(leaf.numel() for leaf in leaves)
     count = sum(output.numel() for output in outputs)
-    if value.shape != Shape(1) or value.blocked or count > ROWS or count * columns > ENTRIES:
+    if (
+        value.shape != Shape(1)
+        or any(part.blocked for part in ancestry(value))
+        or count > ROWS
+        or count * columns > ENTRIES
+    ):
         return value.lipschitz
     if not all(t.is_floating_point() for t in [*outputs, *leaves]):
         return value.lipschitz

@@ -42,6 +42,8 @@ def spectral_norm(matrix: Float[Tensor, "*batch m n"]) -> float:
 
 def gram_norm(matrix: Tensor, squarings: int = SQUARINGS) -> Float[Tensor, "*batch"]:
     """:func:`spectral_norm` from above, by squaring the Gram matrix; it is scaled so that nothing overflows."""
+    largest = matrix.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+    matrix = matrix / largest
     gram = matrix.mH @ matrix if matrix.shape[-1] <= matrix.shape[-2] else matrix @ matrix.mH
     log_norm = torch.zeros(gram.shape[:-2], dtype=torch.float64, device=gram.device)
     for j in range(squarings + 1):
@@ -49,7 +51,7 @@ def gram_norm(matrix: Tensor, squarings: int = SQUARINGS) -> Float[Tensor, "*bat
         log_norm = log_norm + size.log() / 2 ** (j + 1)
         gram = gram / size[..., None, None]
         gram = gram @ gram
-    return log_norm.exp()
+    return log_norm.exp() * largest[..., 0, 0]
 
 
 def schur_norm(function: Callable[[Tensor], Tensor], like: Tensor) -> float:
