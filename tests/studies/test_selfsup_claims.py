@@ -128,8 +128,8 @@ class TestEqualBudgets:
         ("leads", "expected"),
         [
             ({AFFINE: 2.0, ROTNET: 2.0}, Status.CONFIRMED),
-            ({AFFINE: 2.0, ROTNET: 1.0}, Status.WEAKER),  # a lead of 1 point is left
-            ({AFFINE: 2.0, ROTNET: 0.4}, Status.ABSENT),  # hardly any of the lead goes
+            ({AFFINE: 2.0, ROTNET: 1.2}, Status.WEAKER),  # a lead of 0.8 points is left
+            ({AFFINE: 0.7}, Status.ABSENT),  # none of the lead goes
             ({AFFINE: 4.0, ROTNET: 1.0}, Status.OPPOSITE),  # a lead of 3 is left
             ({AFFINE: 1.0, ROTNET: -2.0}, Status.OPPOSITE),  # the lead grows
         ],
@@ -172,6 +172,16 @@ def test_cifar_must_be_the_users(study: Study, tmp_path: Path, monkeypatch: pyte
     trial = study.trials(study.scales["paper"])[0]
     with pytest.raises(Unavailable, match="cifar10"):
         study.run(trial, Context(torch.device("cpu"), tmp_path))
+
+
+@pytest.mark.parametrize("study", [PredictingTransformations(), EqualBudgets()])
+def test_power_is_that_of_primary_checks_and_of_the_laptop_scale_alone(study: Study) -> None:
+    primary = {check.name for check in study.judge(planted(study, {})).checks if check.primary}
+    declared = study.power(study.scales["laptop"])
+    assert declared
+    assert set(declared) <= primary
+    assert all(0.5 < chance <= 1 for chance in declared.values())
+    assert study.power(study.scales["smoke"]) == study.power(study.scales["paper"]) == {}
 
 
 class TestParts:
@@ -227,6 +237,7 @@ class TestPretraining:
             pretraining, "pretrained", lambda method, start, *rest: starts.append(start) or _fake(start)
         )
         monkeypatch.setattr(pretraining, "errors", lambda learned, images: {})
+        monkeypatch.setattr(pretraining, "UNTRAINED", 1)
         context = Context(torch.device("cpu"), tmp_path)
         found = [
             pretrained_outcome(arm, planned(arm, 0, GLYPHS, self.BUDGET), context).metrics

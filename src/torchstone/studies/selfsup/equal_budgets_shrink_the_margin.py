@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torchstone.lab import Check, Claim, Context, Figure, Outcome, Record, Study, Trial, Verdict
-from torchstone.lab.statistics import mean_interval
+from torchstone.lab.statistics import mean_interval, power
 from torchstone.studies.selfsup.papers import aet
 from torchstone.studies.selfsup.picture_sets import Split
 from torchstone.studies.selfsup.pretraining import (
@@ -20,15 +20,16 @@ from torchstone.studies.selfsup.pretraining import (
     planned,
     pretrained_outcome,
 )
-from torchstone.studies.selfsup.scores import Points, arms_of, common_seeds, mean, of_arm
+from torchstone.studies.selfsup.scores import Points, arms_of, leads, mean
 
 SHORT = " (short)"
 SHORT_AFFINE, SHORT_ROTNET = AFFINE + SHORT, ROTNET + SHORT
 SHARE = (200 * 4) / (1500 * 2)  # epochs and pictures a step of the released codes, RotNet's and AET's: 4 in 15
-SMALLER, NOT_SMALLER = 0.5, 0.3  # points of test accuracy
+SMALLER, NOT_SMALLER = 0.3, 0.2  # points of test accuracy
 LEFT, FULL, NO_LESS = 0.5, 1.5, 0.5  # points of lead: what may be left, a full one, and what counts as such
 SHRINKS = "AET's lead at published budgets − at equal budgets, points"
 CATCHES_UP = "RotNet ahead of AET at equal budgets, points"
+PILOT = {SHRINKS: (1.0, 0.4), CATCHES_UP: (1.5, 0.7)}  # means and standard deviations, points
 PANELS = {
     f"{MIDDLE}/{LINEAR}": "block 2: linear probe, few labels",
     f"{MIDDLE}/{NEAREST}": "block 2: nearest neighbours",
@@ -37,11 +38,12 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Size:
-    """Pictures, the long budget, and for how many seeds."""
+    """Pictures, the long budget, and for how many seeds: of all arms, and of RotNet with two turns."""
 
     split: Split
     budget: Budget
     seeds: int
+    further: int
 
 
 class EqualBudgets(Study):
@@ -49,7 +51,7 @@ class EqualBudgets(Study):
 
     claim = Claim(
         name="equal-budgets-shrink-the-margin",
-        sentence="AET's lead over RotNet is at least 0.5 points of test accuracy smaller when as many pictures go "
+        sentence="AET's lead over RotNet is at least 0.3 points of test accuracy smaller when as many pictures go "
         "through RotNet's network as through AET's than when RotNet gets the 4 in 15 of its released code, and is then "
         "at most half a point.",
         paper=aet("section 5.1"),
@@ -68,7 +70,7 @@ class EqualBudgets(Study):
             "take the mean accuracy of the two probes; initial weights, labelled pictures and test pictures are the "
             "same for all methods of a seed.",
             "Decided beforehand: AET (long) minus RotNet (short) is the lead as published, AET (long) minus RotNet "
-            "(long) the lead at equal budgets. Confirmed if the second is smaller than the first by 0.5 points or "
+            "(long) the lead at equal budgets. Confirmed if the second is smaller than the first by 0.3 points or "
             "more, and is at most 0.5 points itself, both with 95 % t intervals over seeds. A lead below 0 says that "
             "RotNet is ahead; the claim is about the change, and says nothing of which method is ahead at the short "
             "budget. That lead, both methods at the short budget, and RotNet with two turns of the very 64 "
@@ -83,20 +85,21 @@ class EqualBudgets(Study):
             "labels.",
         ],
     )
-    compares: ClassVar[Sequence[str]] = (AFFINE, ROTNET, TWO_TURNS)
+    compares: ClassVar[Sequence[str]] = (AFFINE, ROTNET)
     scales: ClassVar[Mapping[str, Size]] = {
-        "smoke": Size(Split("glyphs", 16, 12, 120, 32), Budget(6, 16, 4, "cosine", 2, 1), 1),
-        "laptop": Size(Split("fashion_mnist", 10, 14, 6000, 4000), Budget(24, 128, 1000, "cosine", 10, 10), 5),
-        "paper": Size(Split("cifar10", 10, 32, 10_000, 10_000), Budget(192, 1024, 117_000, "paper", 10, 10, 0.1), 3),
+        "smoke": Size(Split("glyphs", 16, 12, 120, 32), Budget(6, 16, 4, "cosine", 2, 1), 1, 1),
+        "laptop": Size(Split("fashion_mnist", 10, 14, 6000, 4000), Budget(24, 128, 1000, "cosine", 10, 10), 6, 2),
+        "paper": Size(Split("cifar10", 10, 32, 10_000, 10_000), Budget(192, 1024, 117_000, "paper", 10, 10, 0.1), 3, 3),
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
-        """Both methods at both budgets, RotNet with two turns, and random weights."""
+        """Both methods at both budgets and random weights, then RotNet with two turns."""
         short = replace(scale.budget, steps=round(SHARE * scale.budget.steps))
-        budgets = dict.fromkeys((AFFINE, ROTNET, TWO_TURNS, RANDOM), scale.budget)
+        budgets = dict.fromkeys((AFFINE, ROTNET, RANDOM), scale.budget)
         budgets |= dict.fromkeys((SHORT_AFFINE, SHORT_ROTNET), short)
         return [
-            planned(arm, seed, scale.split, budget) for seed in range(scale.seeds) for arm, budget in budgets.items()
+            *(planned(arm, seed, scale.split, budgets[arm]) for seed in range(scale.seeds) for arm in budgets),
+            *(planned(TWO_TURNS, seed, scale.split, scale.budget) for seed in range(scale.further)),
         ]
 
     def run(self, trial: Trial, context: Context) -> Outcome:
@@ -104,23 +107,21 @@ class EqualBudgets(Study):
         return pretrained_outcome(trial.arm.removesuffix(SHORT), trial, context)
 
     def judge(self, records: Sequence[Record]) -> Verdict:
-        """The lead shrinks by at least 0.5 points, to at most 0.5."""
-        seeds = common_seeds(records, AFFINE, SHORT_AFFINE, ROTNET, SHORT_ROTNET, TWO_TURNS)
-        worth = {arm: _worth(records, arm, seeds) for arm in arms_of(records)}
-        published, equal = worth[AFFINE] - worth[SHORT_ROTNET], worth[AFFINE] - worth[ROTNET]
+        """The lead shrinks by at least 0.3 points, to at most 0.5."""
+        published, equal = (_lead(records, AFFINE, rival) for rival in (SHORT_ROTNET, ROTNET))
         checks = [
             Check.at_least(SHRINKS, mean_interval(published - equal), SMALLER, zone=NOT_SMALLER),
             Check.at_least(CATCHES_UP, mean_interval(-equal), -LEFT, zone=NO_LESS, chance=-FULL),
         ]
-        leads = {
+        shown = {
             "published budgets": published,
             "equal budgets": equal,
-            "equal short budgets": worth[SHORT_AFFINE] - worth[SHORT_ROTNET],
-            "equal budgets and epochs (RotNet with two turns)": worth[AFFINE] - worth[TWO_TURNS],
+            "equal short budgets": _lead(records, SHORT_AFFINE, SHORT_ROTNET),
+            "equal budgets and epochs (RotNet with two turns)": _lead(records, AFFINE, TWO_TURNS),
         }
-        for name, lead in leads.items():
+        for name, lead in shown.items():
             checks.append(Check.report(f"AET ahead of RotNet, points, {name}", mean_interval(lead)))
-        for arm in worth:
+        for arm in arms_of(records):
             for metric, name in PANELS.items():
                 checks.append(Check.report(f"{arm}: {name}, %", mean(records, arm, metric)))
         sentence = (
@@ -128,6 +129,16 @@ class EqualBudgets(Study):
             f"{equal.mean():+.1f} when as many pictures go through both networks."
         ) + (" So here AET had no lead to lose." if published.mean() <= 0 else "")
         return Verdict.of(*checks, sentence=sentence)
+
+    def power(self, scale: Size) -> Mapping[str, float]:
+        """Were both effects as in the pilots, three seeds of block 1, and as variable.
+
+        Of other scales nothing is known.
+        """
+        if scale != self.scales["laptop"]:
+            return {}
+        thresholds = {SHRINKS: SMALLER, CATCHES_UP: -LEFT}
+        return {name: power(*PILOT[name], scale.seeds, threshold=least) for name, least in thresholds.items()}
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
         """Both methods at both budgets."""
@@ -144,9 +155,9 @@ class EqualBudgets(Study):
         return [Figure("Accuracy by budget", caption, by_budget(records, at, PANELS, level=RANDOM))]
 
 
-def _worth(records: Sequence[Record], arm: str, seeds: Sequence[int]) -> Points:
-    """The mean accuracy of both probes, seed by seed."""
-    linear, nearest = (of_arm(records, arm, metric, seeds) for metric in PANELS)
+def _lead(records: Sequence[Record], arm: str, rival: str) -> Points:
+    """The mean lead by both probes, seed by seed."""
+    linear, nearest = (leads(records, arm, rival, metric) for metric in PANELS)
     return 0.5 * linear + 0.5 * nearest
 
 

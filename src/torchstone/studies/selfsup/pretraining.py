@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from statistics import fmean
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -23,6 +24,7 @@ PIXELS, DENOISING, SUPERVISED, RANDOM = "AED", "denoising AED", "supervised", "r
 MIDDLE, LAST = "block2", "pool"
 NOISE, NEIGHBOURS = 0.3, 10
 LINEAR, NEAREST = "linear", "neighbours"
+UNTRAINED = 4  # networks, over which random weights are averaged: they differ more than trained ones do
 LOOKED_AT = 1000  # test pictures for the error of the task itself
 
 
@@ -86,22 +88,34 @@ def pretrained_outcome(method: str, trial: Trial, context: Context) -> Outcome:
 
     Metrics: ``error`` of the task on test pictures in units of what guessing would cost (what AET's is in its own
     units: ``squared_error``), and the :func:`accuracies` of the second block and of the
-    last layer. Initial weights, pictures and draws of labels depend on the seed alone.
+    last layer; those of random weights are means over four networks, the first of which is where all methods start.
+    Initial weights, pictures and draws of labels depend on the seed alone.
     """
     budget = Budget(**trial.config["budget"])
     parts = parts_of(Split(**trial.config["split"]), trial.seed)
-    start = NIN(budget.width, channels=parts.tests.images.shape[1], seed=trial.seed).to(context.device)
-    encoder: nn.Module = start
+    start = initial(budget, parts, trial.seed, context)
     metrics: dict[str, float] = {}
-    if method == SUPERVISED:
-        encoder = supervised(start, parts, budget, trial.seed, context)
-    elif method != RANDOM:
+    if method == RANDOM:
+        encoders: list[nn.Module] = [start, *(initial(budget, parts, seed, context) for seed in _further(trial.seed))]
+    elif method == SUPERVISED:
+        encoders = [supervised(start, parts, budget, trial.seed, context)]
+    else:
         learned = pretrained(method, start, parts, budget, trial.seed, context)
-        encoder, metrics = learned.encoder_, errors(learned, parts.tests.images[:LOOKED_AT])
+        encoders, metrics = [learned.encoder_], errors(learned, parts.tests.images[:LOOKED_AT])
     for layer in (MIDDLE, LAST):
-        found = accuracies(encoder, layer, parts, budget, trial.seed)
-        metrics |= {f"{layer}/{probe}": value for probe, value in found.items()}
+        found = [accuracies(encoder, layer, parts, budget, trial.seed) for encoder in encoders]
+        metrics |= {f"{layer}/{probe}": fmean(each[probe] for each in found) for probe in found[0]}
     return Outcome(metrics)
+
+
+def initial(budget: Budget, parts: Parts, seed: int, context: Context) -> NIN:
+    """The untrained encoder of a seed."""
+    return NIN(budget.width, channels=parts.tests.images.shape[1], seed=seed).to(context.device)
+
+
+def _further(seed: int) -> list[int]:
+    """Seeds of further untrained encoders, which no trial has."""
+    return [seed + 10**6 * k for k in range(1, UNTRAINED)]
 
 
 def pretrained(method: str, encoder: NIN, parts: Parts, budget: Budget, seed: int, context: Context) -> Pretext:
