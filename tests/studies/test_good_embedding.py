@@ -149,6 +149,13 @@ class TestPlan:
             first = [trial for trial in trials if (trial.arm, trial.seed) == (arm, 0)]
             assert len(first) == LAPTOP.rates * len(LAPTOP.pictures)
 
+    def test_power_is_declared_of_primary_checks(self) -> None:
+        declared = STUDY.power(LAPTOP)
+        assert set(declared) == {"1-shot: ahead of protonet, points", "5-shot: ahead of protonet, points"}
+        assert set(declared) < set(statuses(STUDY.judge(planted(CLEAR, LAPTOP))))
+        assert all(0.5 < chance < 1 for chance in declared.values())
+        assert STUDY.power(GoodEmbedding.scales["paper"]) == {}
+
     def test_the_middle_rate_comes_first(self) -> None:
         for rates in good_embedding.RATES.values():
             assert sorted(rates)[1] == rates[0]
