@@ -13,7 +13,7 @@ from torchstone.fewshot.episodes import Episodes
 from torchstone.fewshot.heads import find_head, fit_head
 from torchstone.fewshot.inputs import batches
 
-NUMBERS_AT_ONCE = 1 << 23  # features gathered for one block of episodes
+NUMBERS_AT_ONCE = 1 << 22  # features gathered for a block of episodes: memory that the allocator keeps for the next
 
 
 @dataclass(frozen=True, eq=False)
