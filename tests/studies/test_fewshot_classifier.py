@@ -126,7 +126,7 @@ class TestRule:
         study = ClassifierHardlyMatters()
         declared = study.power(study.scales["laptop"])
         assert list(declared) == [check.name for check in judged(planted()).checks if check.primary]
-        assert min(declared.values()) > 0.8
+        assert all(0 < chance < 1 for chance in declared.values())
         assert not study.power(study.scales["smoke"])
 
     def test_figures_have_a_panel_for_each_data_set_and_shots(self) -> None:
