@@ -24,6 +24,7 @@ from torchstone.studies.fewshot.distillation_tables import (
     metric,
 )
 from torchstone.studies.fewshot.frozen import Task, pictures_of
+from torchstone.studies.fewshot.unseen import together
 
 SEEDS = 12
 
@@ -148,6 +149,16 @@ class TestNetworks:
         distilled, plain, _ = study.trials(study.scales["smoke"])
         student, control = _networks(distilled, tmp_path)[-1], _networks(plain, tmp_path)[0]
         assert not all(torch.equal(value, control[name]) for name, value in student.items())
+
+    def test_unseen_classes_of_two_splits_stay_apart(self) -> None:
+        pictures = pictures_of("glyphs", 0, 16)
+        unseen = together(pictures.validation, pictures.novel)
+        count = len(pictures.validation)
+        assert unseen.classes == pictures.validation.classes + pictures.novel.classes
+        assert [unseen.classes[k] for k in unseen.labels[count:].tolist()] == [
+            pictures.novel.classes[k] for k in pictures.novel.labels.tolist()
+        ]
+        assert not set(unseen.classes) & set(pictures.base.classes)
 
     def test_a_trial_is_a_function_of_the_trial_alone(self, tmp_path: Path) -> None:
         study = DistillationHelpsFewShot()
