@@ -21,6 +21,7 @@ COMMANDS = {
     "optim": "torchstone.cli.optim:Optim",
     "fewshot": "torchstone.cli.fewshot:Fewshot",
     "selfsup": "torchstone.cli.selfsup:Selfsup",
+    "smooth": "torchstone.cli.smooth:Smooth",
 }
 DESCRIPTION = "A PyTorch laboratory in which deep-learning claims are run, not read."
 INTERRUPTED = 130
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name (``sys.argv`` by default).
 
     Returns:
-        The exit code: 0 when it ran, whatever the verdict; 1 when a trial or the report failed; 2 for what a user must
-        mend; 130 after Ctrl-C; 141 when nobody read on.
+        The exit code: 0 when it ran, whatever the verdict; 1 when a trial or the report failed, or ``smooth`` found
+        errors; 2 for what a user must mend; 130 after Ctrl-C; 141 when nobody read on.
     """
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments))

@@ -114,7 +114,7 @@ class Value:
         steps: list[str] = []
         value = self
         while value.parents:
-            steps.append(f"{value.site.op} ({value.site.line})")
+            steps.append(f"{value.site.op} ({value.site.line})" if value.site.line else value.site.op)
             value = next(parent for parent in value.parents if source in parent.live or source in parent.blocked)
         return (source, *reversed(steps))
 

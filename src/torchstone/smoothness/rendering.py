@@ -1,7 +1,7 @@
 """A report as text, in the manner of a compiler: findings first, then what is known."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,21 +18,21 @@ def render(report: Report) -> str:
 
 def blocks(findings: Iterable[Finding]) -> list[str]:
     """A paragraph for each finding; what befalls several parameters in one place is said once."""
-    alike = defaultdict(list)
+    return [paragraph(first, [other.parameter or "" for other in others]) for first, *others in _alike(findings)]
+
+
+def _alike(findings: Iterable[Finding]) -> Iterable[list[Finding]]:
+    """The findings, with those together that differ in the parameter only."""
+    groups = defaultdict(list)
     for finding in findings:
-        alike[finding.code, finding.op, finding.file, finding.line, finding.parameter and finding.hint].append(finding)
-    return [text for group in alike.values() for text in _paragraphs(group)]
-
-
-def _paragraphs(group: Sequence[Finding]) -> list[str]:
-    if group[0].parameter is None:
-        return [paragraph(finding) for finding in group]
-    return [paragraph(group[0], [finding.parameter for finding in group[1:] if finding.parameter])]
+        about = finding.hint if finding.parameter else finding.message
+        groups[finding.code, finding.op, finding.file, finding.line, about].append(finding)
+    return groups.values()
 
 
 def paragraph(finding: Finding, others: Sequence[str] = ()) -> str:
     """What is the matter, the line with the operation underlined, the path, the parameters ``others``, the hint."""
-    gutter = " " * len(str(finding.line)) if finding.file else ""
+    gutter = " " * len(str(finding.line))
     notes = {"path": " -> ".join(_short(finding.path)), "also": _few(others, NAMED), "hint": finding.hint}
     return "\n".join(
         [
@@ -74,7 +74,8 @@ def _summary(report: Report) -> list[str]:
         "provided", [f"{c} {c.text}" + " (not on this sample)" * (not c.holds) for c in report.side_conditions]
     )
     rows += _listed("decided", [f"{d} = {d.value}" for d in report.decisions])
-    tally = [f"{n} {word}{'s' * (n > 1)}" for word in ("error", "warning") if (n := report.count(word))]
+    counts = Counter(first.severity for first, *_ in _alike(report.findings))
+    tally = [f"{n} {word}{'s' * (n > 1)}" for word in ("error", "warning") if (n := counts[word])]
     return [*rows, ", ".join(tally) or "no errors, no warnings"]
 
 
