@@ -21,7 +21,7 @@ class AsFound:
     def __init__(self, modules: Iterable[nn.Module], parameters: Iterable[Tensor]) -> None:
         self.modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
         self.parameters = list(parameters)
-        self.kept: dict[int, tuple[Tensor, int, Tensor]] = {}
+        self.kept: dict[int, tuple[Tensor, Tensor]] = {}
         self.memory: list[tuple[Tensor, Tensor]] = []
         self.generators: dict[int, tuple[torch.Generator, Tensor]] = {}
 
@@ -40,7 +40,7 @@ class AsFound:
         """Remember tensors from outside, before something is written into them, and a generator before it draws."""
         for tensor in tensors:
             if id(tensor) not in self.kept and tensor.grad_fn is None and not tensor.is_inference():
-                self.kept[id(tensor)] = (tensor, tensor._version, tensor.detach().clone())
+                self.kept[id(tensor)] = (tensor, tensor.detach().clone())
         if generator is not None and id(generator) not in self.generators:
             self.generators[id(generator)] = (generator, generator.get_state())
 
@@ -58,8 +58,8 @@ class AsFound:
         for tensor, data in reversed(self.memory):
             tensor.data = data
         with torch.no_grad():
-            for tensor, version, data in reversed(self.kept.values()):
-                if tensor._version != version:
+            for tensor, data in reversed(self.kept.values()):
+                if not torch.equal(tensor, data):  # not by its version: batch_norm writes without a trace
                     tensor.copy_(data)
             for parameter, gradient, before in self.gradients:
                 parameter.grad = gradient
