@@ -34,11 +34,11 @@ class Smooth:
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODULE:FUNCTION")]
     """makes the model, or is itself the function, such as `my_models:build`; imported from the current directory too"""
-    input: tuple[str, ...]
+    input: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SHAPE ...")]
     """a shape for each input, such as `1x3x32x32`; `int:8x20` for whole numbers (0 and 1); also double, half, bool"""
     loss: str | None = None
     """MODULE:FUNCTION of the output and the targets, such as `torch.nn.functional:cross_entropy`"""
-    target: tuple[str, ...] = ()
+    target: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SHAPE ...")] = ()
     """shapes of the targets that the loss takes, as for --input"""
     wrt: Literal["params", "inputs"] = "params"
     """what gradients are for: parameters or inputs"""
