@@ -35,7 +35,7 @@ EFFECT, NO_EFFECT = 3.0, 1.5  # points
 
 
 @dataclass(frozen=True)
-class Hoped:
+class Pilot:
     """What one hopes for at a number of shots, and how much pilots of two seeds varied."""
 
     effect: float
@@ -44,7 +44,7 @@ class Hoped:
     share_sd: float
 
 
-HOPED = {1: Hoped(8.0, 3.5, 0.2, 0.2), 5: Hoped(5.0, 1.8, 0.25, 0.4)}
+HOPED = {1: Pilot(8.0, 3.5, 0.2, 0.2), 5: Pilot(5.0, 1.8, 0.25, 0.4)}
 
 
 @dataclass(frozen=True)
