@@ -1,0 +1,50 @@
+"""An estimated gradient and how far it may be off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Gradient:
+    r"""Independent estimates :math:`g_1, \dots, g_r` of a gradient, and what they say together.
+
+    Args:
+        estimates: for each parameter, (r, *shape of the parameter).
+        values: of the expectation, (r,).
+    """
+
+    estimates: tuple[Float[Tensor, "r ..."], ...]
+    values: Float[Tensor, " r"]
+
+    @property
+    def value(self) -> float:
+        """The expectation, estimated."""
+        return float(self.values.mean())
+
+    @cached_property
+    def mean(self) -> tuple[Tensor, ...]:
+        """The gradient for each parameter."""
+        return tuple(g.mean(0) for g in self.estimates)
+
+    @cached_property
+    def variance(self) -> tuple[Tensor, ...]:
+        """Of one estimate, for each component of each parameter."""
+        return tuple(g.var(0) for g in self.estimates)
+
+    @cached_property
+    def standard_error(self) -> tuple[Tensor, ...]:
+        r"""Of ``mean``: :math:`\sqrt{\mathrm{variance} / r}`."""
+        return tuple((variance / len(self.values)).sqrt() for variance in self.variance)
+
+
+def rows(estimates: Float[Tensor, " r"], inputs: Sequence[Tensor]) -> tuple[Float[Tensor, "r ..."], ...]:
+    """The gradient of each of r numbers, in one backward pass over a batch of r directions."""
+    if not estimates.requires_grad:
+        return tuple(x.new_zeros(len(estimates), *x.shape) for x in inputs)
+    directions = torch.eye(len(estimates), dtype=estimates.dtype, device=estimates.device)
+    return torch.autograd.grad(estimates, inputs, directions, is_grads_batched=True, materialize_grads=True)
