@@ -73,9 +73,9 @@ class DistillationHelpsFewShot(Study):
             "machine, handwritten characters of Omniglot, whose novel classes come from other alphabets). A network is "
             "trained on the base classes, then two generations of students, each from fresh weights and for as many "
             "steps: half of the loss are the labels, half the teacher's probabilities at temperature 4, as in the "
-            "paper. The network is ResNet-12, about a tenth as wide. The learning rate, 0.1, and its schedule, which warms "
-            "up, were chosen in pilots for networks without a teacher, with seeds that are not used here; all networks "
-            "take them.",
+            "paper. The network is ResNet-12, about a tenth as wide. The learning rate, 0.1, and its schedule, which "
+            "warms up, were chosen in pilots for networks without a teacher, with seeds that are not used here; all "
+            "networks take them.",
             "The control is a network without a teacher that has the second student's initial weights and sees the "
             "same batches in the same order, changed in the same ways: the two differ in the teacher alone. For some "
             "seeds there is another one that trains three times as long, which is what the three generations cost.",
