@@ -5,7 +5,7 @@ from typing import Any, assert_type
 import torch
 from torch import Tensor
 
-from torchstone.smoothness import C0, C1, C2, Analytic, Lipschitz, Map
+from torchstone.smoothness import C0, C1, C2, Analytic, Lipschitz, Map, differentiable
 
 
 def bump(x: Tensor) -> Tensor:
@@ -14,6 +14,11 @@ def bump(x: Tensor) -> Tensor:
 
 def blend(x: Tensor, y: Tensor) -> Tensor:
     return x * y
+
+
+@differentiable(C1)
+def energy(x: Tensor, scale: float = 1.0) -> Tensor:
+    return scale * torch.nn.functional.elu(x)
 
 
 def needs_c0(map: Map[Any, C0]) -> None: ...
@@ -61,3 +66,10 @@ def never_run() -> None:
     analytic >> torch.relu  # REFUSED
     torch.relu >> analytic  # REFUSED
     "3" * analytic  # REFUSED
+
+    # A function that the decorator checks has its class, and keeps its arguments.
+    assert_type(energy.order, type[C1])
+    needs_c1(energy >> analytic)
+    needs_c2(energy)  # REFUSED
+    energy(torch.ones(1), scale=2.0)
+    energy(torch.ones(1), scale="2")  # REFUSED

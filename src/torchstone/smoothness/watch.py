@@ -1,8 +1,9 @@
 """A program watched while it runs for good: it runs once, and nothing is put back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from torchstone.smoothness.call import tensors
@@ -15,6 +16,16 @@ from torchstone.smoothness.tracer import Tracer
 from torchstone.smoothness.unseen import confirmed
 
 T = TypeVar("T")
+
+
+class Unkept(AsFound):
+    """Keeps nothing, since nothing is put back."""
+
+    def keep(self, tensors: Iterable[Tensor], generator: torch.Generator | None) -> None:
+        """Do nothing."""
+
+    def keep_attributes(self, tensor: Tensor) -> None:
+        """Do nothing."""
 
 
 class Watch:
@@ -41,7 +52,7 @@ class Watch:
     def __init__(self, params: Mapping[str, Tensor]) -> None:
         self.sources = sources_of(None, params, None, "params")
         self.sources.watched(())
-        self.tracer = Tracer(self.sources.seen, AsFound((), ()), bounds=False)
+        self.tracer = Tracer(self.sources.seen, Unkept((), ()), bounds=False)
 
     def run(self, program: Callable[..., T], *inputs: Any) -> T:
         """What ``program`` returns."""
