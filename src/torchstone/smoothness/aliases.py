@@ -29,7 +29,9 @@ class Aliases:
         return None if entry is None else entry[1]
 
     def put(self, tensor: Tensor, value: Value) -> None:
-        """Learn of a tensor."""
+        """Learn of a tensor; a parameter stays one, whatever is written into it."""
+        if id(tensor) in self.known and tensor.is_leaf and tensor.requires_grad:
+            return
         if id(tensor) not in self.known:
             self.sharing[tensor.untyped_storage().data_ptr()].append(tensor)
         self.known[id(tensor)] = (tensor, value, tensor.grad_fn)
@@ -41,8 +43,7 @@ class Aliases:
         for mate in self.sharing.get(tensor.untyped_storage().data_ptr(), []):
             old = self.known[id(mate)][1]
             self.put(mate, joined([old, value], site) if overlap(mate, tensor) else old)
-        if not (tensor.is_leaf and tensor.requires_grad):  # a parameter stays one, whatever is written into it
-            self.put(tensor, value)
+        self.put(tensor, value)
 
 
 def overlap(a: Tensor, b: Tensor) -> bool:

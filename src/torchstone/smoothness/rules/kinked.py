@@ -155,7 +155,7 @@ KINKED: Table = {
     **rows("matrix_norm nuclear_norm svdvals", kinked(0, INF, 0, shape=general)),
     **rows("cdist pdist pairwise_distance", kinked(0, INF, 0, shape=general)),
     **rows("cosine_similarity", kinked(0, INF, -1, 1, shape=general)),
-    **rows("renorm", kinked(0, INF, shape=general)),
+    **rows("renorm embedding_renorm", kinked(0, INF, shape=general)),
     **rows("hypot", kinked(0, 1, 0, shape=general)),
     **rows("max_pool1d max_pool2d max_pool3d", Rule(Order(0), pieces, windows, kept)),
     **rows("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", Rule(Order(0), pieces, range=kept)),

@@ -79,7 +79,9 @@ ANY = Rule(shape=shape_of)
 LINEAR: Table = {
     **rows("view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze atleast_1d atleast_2d", MOVES),
     **rows("transpose permute movedim moveaxis swapaxes swapdims t T mT H mH adjoint", MOVES),
-    **rows("clone contiguous alias to float double half bfloat16 type type_as cpu cuda _to_copy", MOVES),
+    **rows(
+        "clone contiguous alias to float double half bfloat16 type type_as cpu cuda tensor as_tensor asarray", MOVES
+    ),
     **rows("detach data requires_grad real imag view_as_real view_as_complex conj resolve_conj resolve_neg", MOVES),
     **rows("split chunk unbind tensor_split hsplit vsplit dsplit split_with_sizes unsafe_chunk unsafe_split", MOVES),
     **rows("narrow select diagonal flip fliplr flipud roll rot90 pixel_shuffle pixel_unshuffle", MOVES),
