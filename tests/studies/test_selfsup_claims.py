@@ -128,25 +128,24 @@ class TestEqualBudgets:
         ("leads", "expected"),
         [
             ({AFFINE: 2.0, ROTNET: 2.0}, Status.CONFIRMED),
-            ({AFFINE: 2.0, ROTNET: 1.2}, Status.WEAKER),  # a lead of 0.8 points is left
-            ({AFFINE: 0.7}, Status.ABSENT),  # none of the lead goes
-            ({AFFINE: 4.0, ROTNET: 1.0}, Status.OPPOSITE),  # a lead of 3 is left
-            ({AFFINE: 1.0, ROTNET: -2.0}, Status.OPPOSITE),  # the lead grows
+            ({AFFINE: 2.0, ROTNET: 1.25}, Status.WEAKER),  # a lead of 0.75 points is left
+            ({AFFINE: 2.0, ROTNET: 0.5}, Status.ABSENT),  # of 1.5
+            ({AFFINE: 4.0, ROTNET: 1.0}, Status.OPPOSITE),  # of 3
         ],
     )
     def test_finds_what_became_of_the_planted_lead(self, leads: Leads, expected: Status) -> None:
         assert self.judged(leads, spread=0.1).status is expected
 
     def test_seeds_that_contradict_one_another_are_inconclusive(self) -> None:
-        assert self.judged({AFFINE: 2.0, ROTNET: 1.0}, spread=3.0).status is Status.INCONCLUSIVE
+        assert self.judged({AFFINE: 2.0, ROTNET: 1.5}, spread=3.0).status is Status.INCONCLUSIVE
 
     def test_without_a_lead_to_begin_with_it_says_so(self) -> None:
         behind, ahead = (self.judged({AFFINE: lead, ROTNET: 2.0}) for lead in (-1.0, 1.5))
         assert behind.sentence.endswith("So here AET had no lead to lose.")
         assert "no lead" not in ahead.sentence
 
-    def test_two_turns_and_short_aet_decide_nothing(self) -> None:
-        leads = {AFFINE: 2.0, ROTNET: 2.0, TWO_TURNS: -9.0, SHORT_AFFINE: 50.0}
+    def test_two_turns_and_short_budgets_decide_nothing(self) -> None:
+        leads = {AFFINE: 2.0, ROTNET: 2.0, TWO_TURNS: -9.0, SHORT_AFFINE: 50.0, SHORT_ROTNET: 50.0}
         assert self.judged(leads, spread=0.1).status is Status.CONFIRMED
 
     def test_a_diverged_trial_leaves_its_checks_inconclusive(self) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from torchstone.lab import Record
 from torchstone.lab.statistics import mean_interval
 from torchstone.pictures import svg
-from torchstone.studies.selfsup.scores import Points, common_seeds, mean, of_arm
+from torchstone.studies.selfsup.scores import Points, common_seeds, of_arm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,37 +45,24 @@ def worth(panels: Mapping[str, Rows], *, ours: str, xlabel: str) -> str:
     return svg(figure)
 
 
-def by_budget(records: Sequence[Record], lines: Lines, panels: Mapping[str, str], *, level: str) -> str:
-    """A panel a metric, a line a method over its pictures; a thin line a seed, and a level to compare with."""
+def by_budget(records: Sequence[Record], lines: Lines, panels: Mapping[str, str]) -> str:
+    """A panel a metric, a line (or a point) a method over its pictures: the seeds that all have, and their means."""
     figure, axes = _axes(len(panels), width=4.3 * len(panels), height=4.1)
+    seeds = common_seeds(records, *(arm for points in lines.values() for _, arm in points))
     for ax, (metric, title) in zip(axes, panels.items(), strict=True):
         for (name, points), colour, marker in zip(lines.items(), (OURS, RIVAL), "Do", strict=True):
-            _line(ax, records, points, metric, colour, marker, name)
-        ax.axhline(mean(records, level, metric).value, color=MUTED, linestyle="--", linewidth=1.3, label=level)
+            places, arms = zip(*points, strict=True)
+            values = np.array([of_arm(records, arm, metric, seeds) for arm in arms])
+            ax.plot(places, values, color=colour, alpha=0.35, linewidth=1, marker=marker, markersize=3)
+            ax.plot(places, values.mean(1), color=colour, marker=marker, markersize=9, linewidth=2.2, label=name)
         ax.set(title=title, xlabel="pictures through the network", xscale="log")
-        places = sorted({place for points in lines.values() for place, _ in points})
-        ax.set_xticks(places, [f"{place:,}" for place in places])
+        ticks = sorted({place for points in lines.values() for place, _ in points})
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         ax.set_xticks([], minor=True)
+        ax.margins(x=0.2)
     axes[0].set_ylabel("test accuracy (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return svg(figure)
-
-
-def _line(
-    ax: "Axes",
-    records: Sequence[Record],
-    points: Sequence[tuple[int, str]],
-    metric: str,
-    colour: str,
-    marker: str,
-    name: str,
-) -> None:
-    places, arms = zip(*points, strict=True)
-    seeds = common_seeds(records, *arms)
-    values = [of_arm(records, arm, metric, seeds) for arm in arms]
-    ax.plot(places, values, color=colour, alpha=0.3, linewidth=1)
-    means = [row.mean() for row in values]
-    ax.plot(places, means, color=colour, marker=marker, markersize=7, linewidth=2.2, label=name)
 
 
 def _ladder(panels: Mapping[str, Rows], xlabel: str) -> tuple[Any, list["Axes"]]:

