@@ -44,11 +44,13 @@ def paragraph(finding: Finding, others: Sequence[str] = ()) -> str:
 
 
 def _source(site: Site, gutter: str) -> list[str]:
-    """Where it is, and the line of the program."""
-    lines = [f"{gutter}--> {_relative(site.file)}:{site.line}", f"{gutter} |", f"{site.line} |     {site.source}"]
+    """Where it is, and the line of the program, where that can be read."""
+    place = f"{gutter}--> {_relative(site.file)}:{site.line}"
+    if not site.source:
+        return [place]
     found = re.search(rf"\b{re.escape(site.op)}_?\b", site.source) if site.op else None
     marks = " " * found.start() + "^" * len(found.group()) if found else ""
-    return [*lines, f"{gutter} |     {marks}".rstrip()]
+    return [place, f"{gutter} |", f"{site.line} |     {site.source}", f"{gutter} |     {marks}".rstrip()]
 
 
 def _relative(file: str) -> str:
