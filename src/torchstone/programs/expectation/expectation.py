@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from torchstone.programs.expectation.choice import chosen, refuse_bias
 from torchstone.programs.expectation.estimators import Estimator, estimator_of
 from torchstone.programs.expectation.gradient import Gradient, rows
 from torchstone.programs.expectation.noise import Noise, loss_of, source_of
-from torchstone.programs.expectation.sampling import Shape, drawing_from
+from torchstone.programs.expectation.sampling import Function, Shape, drawing_from
 from torchstone.programs.expectation.score import Score
 
 
@@ -140,9 +141,14 @@ class Expectation:
         if self.on_data:
             return torch.stack([loss_of(f, self.source()) for _ in range(shape[0] * shape[1])]).view(shape).mean(1)
         p = self.source(*context)
-        if self.estimator is None:
-            self.estimator = chosen(f, p)
-        if self.unchecked:
-            refuse_bias(f, p, self.estimator)
-            self.unchecked = False
-        return self.estimator(f, p, shape).flatten(1).mean(1)
+        return self._settled(f, p)(f, p, shape).flatten(1).mean(1)
+
+    def _settled(self, f: Function, p: Distribution) -> Estimator:
+        """The estimator, chosen and checked at the first call; the draws for it come from elsewhere."""
+        if self.estimator is None or self.unchecked:
+            with drawing_from(torch.Generator().manual_seed(0)):
+                estimator = chosen(f, p) if self.estimator is None else self.estimator
+                if self.unchecked:
+                    refuse_bias(f, p, estimator)
+            self.estimator, self.unchecked = estimator, False
+        return self.estimator

@@ -43,8 +43,10 @@ class Gradient:
 
 
 def rows(estimates: Float[Tensor, " r"], inputs: Sequence[Tensor]) -> tuple[Float[Tensor, "r ..."], ...]:
-    """The gradient of each of r numbers, in one backward pass over a batch of r directions."""
+    """The gradient of each of r numbers, in one backward pass over a batch of r directions; 0 for unused inputs."""
+    zeros = tuple(x.new_zeros(len(estimates), *x.shape) for x in inputs)
     if not estimates.requires_grad:
-        return tuple(x.new_zeros(len(estimates), *x.shape) for x in inputs)
+        return zeros
     directions = torch.eye(len(estimates), dtype=estimates.dtype, device=estimates.device)
-    return torch.autograd.grad(estimates, inputs, directions, is_grads_batched=True, materialize_grads=True)
+    found = torch.autograd.grad(estimates, inputs, directions, is_grads_batched=True, allow_unused=True)
+    return tuple(zero if g is None else g for g, zero in zip(found, zeros, strict=True))
