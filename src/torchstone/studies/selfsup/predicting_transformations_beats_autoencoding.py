@@ -133,7 +133,7 @@ class PredictingTransformations(Study):
         return Verdict.of(*checks, sentence=_sentence(records))
 
     def power(self, scale: Size) -> Mapping[str, float]:
-        """Were all leads 3 points (pilots found 3.0 to 4.4 on average), and as variable as in the pilots, three seeds of block 1.
+        """Were all leads 3 points, and as variable as in the pilots (three seeds of block 1; they found 3.0 to 4.4).
 
         Of other scales nothing is known.
         """
