@@ -1,0 +1,39 @@
+"""Holes in ordinary programs, learned from what the whole program should return."""
+
+from torchstone.programs.holes.bodies import MLP, Monotone, Poly, Threshold
+from torchstone.programs.holes.calls import choose, flag, hole, permute, select
+from torchstone.programs.holes.choices import Choose, Permutation
+from torchstone.programs.holes.deciders import DisagreementError
+from torchstone.programs.holes.fitting import Fit, Restart
+from torchstone.programs.holes.objective import TooManyPathsError
+from torchstone.programs.holes.program import FallbackWarning, Hardened, Program, program
+from torchstone.programs.holes.search import Search
+from torchstone.programs.holes.survey import ConfoundedWarning, NotRepeatableError, UnreachedError
+from torchstone.programs.holes.validity import ExtrapolationWarning
+
+__all__ = [
+    "MLP",
+    "Choose",
+    "ConfoundedWarning",
+    "DisagreementError",
+    "ExtrapolationWarning",
+    "FallbackWarning",
+    "Fit",
+    "Hardened",
+    "Monotone",
+    "NotRepeatableError",
+    "Permutation",
+    "Poly",
+    "Program",
+    "Restart",
+    "Search",
+    "Threshold",
+    "TooManyPathsError",
+    "UnreachedError",
+    "choose",
+    "flag",
+    "hole",
+    "permute",
+    "program",
+    "select",
+]

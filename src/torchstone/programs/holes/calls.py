@@ -1,0 +1,218 @@
+"""What a program writes where it leaves something open: a number, a decision, a choice, an order."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchstone.programs.holes.bodies import MLP, Threshold
+from torchstone.programs.holes.choices import Choose, Constant, Permutation
+from torchstone.programs.holes.deciders import Decider
+
+Observer = Callable[[str, tuple[Any, ...], Any], Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a program: where bodies are, who decides, and who looks on (and may put another value in place)."""
+
+    bodies: nn.ModuleDict
+    decider: Decider
+    observer: Observer | None = None
+    cache: dict[Any, Any] | None = None
+    open: bool = False
+    """Whether holes without a body are given their default."""
+
+    def body(self, kind: str, name: str, default: Callable[[], nn.Module]) -> nn.Module:
+        """The body of a hole."""
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"The name of a hole must be a string without a dot, but it is {name!r}.")
+        if name not in self.bodies:
+            if not self.open:
+                raise LookupError(
+                    f"{kind}({name!r}) has no body yet. Fit the program, or give it one: "
+                    f"program.holes[{name!r}] = Poly(2)."
+                )
+            self.bodies[name] = default()
+        return self.bodies[name]
+
+    def value(self, name: str, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """What a body says of its arguments; what was said of the very same objects is not worked out again."""
+        key = (id(body), *map(id, arguments))
+        if self.cache is None or key not in self.cache:
+            found = body(*arguments)
+            if self.cache is not None:
+                self.cache[key] = found, body, arguments  # kept, so that their ids stay theirs
+        else:
+            found = self.cache[key][0]
+        return found if self.observer is None else self.observer(name, arguments, found)
+
+
+CURRENT: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
+@contextmanager
+def running(run: Run) -> Iterator[None]:
+    """Inside the block the holes that are called belong to this run."""
+    token = CURRENT.set(run)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def current(kind: str, name: str) -> Run:
+    """The run that a hole belongs to."""
+    run = CURRENT.get()
+    if run is None:
+        raise RuntimeError(f"{kind}({name!r}) was called outside a program. Put @program above the function around it.")
+    return run
+
+
+def hole(name: str, *arguments: Any) -> Any:
+    """A number, or a tensor of them, that a body makes of the arguments.
+
+    Args:
+        name: calls of one name share one body; :class:`MLP` if the program was given none.
+        arguments: what the body takes: numbers or tensors, which ``Poly``, ``MLP`` and ``Monotone`` broadcast.
+
+    Returns:
+        What the body returns.
+
+    Raises:
+        RuntimeError: there is no program around it.
+        LookupError: the program was not fitted, and has no body for this name.
+
+    Example:
+        >>> from torchstone.programs.holes import Poly, program
+        >>> @program
+        ... def twice(x):
+        ...     return 2 * hole("part", x)
+        >>> twice.holes["part"] = Poly(1)
+        >>> twice(torch.ones(2))
+        tensor([0., 0.], grad_fn=<MulBackward0>)
+    """
+    run = current("hole", name)
+    body = run.body("hole", name, lambda: MLP(16, inputs=max(1, len(arguments))))
+    if isinstance(body, Choose):
+        return run.value(name, run.decider.pick(body, body.logits, list(body.candidates.values())), arguments)
+    return run.value(name, body, arguments)
+
+
+class Flag:
+    """A decision that is open: ``if flag(...)`` takes one branch, ``select(flag(...), a, b)`` goes with a batch."""
+
+    def __init__(self, run: Run, logits: Tensor, constant: nn.Module | None) -> None:
+        self.run, self.logits, self.constant = run, logits, constant
+        self.decided: bool | None = None
+
+    def __bool__(self) -> bool:
+        if self.decided is None:
+            self.decided = bool(self.run.decider.settled(self.constant, self.logits))
+        return self.decided
+
+    def select(self, a: Any, b: Any) -> Any:
+        """a if true, b if not, or their mean."""
+        if self.decided is not None:
+            return a if self.decided else b
+        if self.run.decider.by_paths:
+            return a if self else b
+        return self.run.decider.pick(self.constant, self.logits, [b, a])
+
+
+def flag(name: str, *features: Any) -> Flag:
+    """A truth value: for each example by its features, or one for all examples if there are none.
+
+    Args:
+        name: calls of one name share one body; :class:`Threshold` if the program was given none.
+        features: what the body takes.
+
+    Returns:
+        What ``if``, ``while`` and :func:`select` understand.
+
+    Raises:
+        RuntimeError: there is no program around it.
+    """
+    run = current("flag", name)
+    if not features:
+        constant = run.body("flag", name, lambda: Constant(2))
+        return Flag(run, constant.get_parameter("logits"), constant)
+    body = run.body("flag", name, lambda: Threshold(len(features)))
+    logit = run.value(name, body, features)
+    return Flag(run, torch.stack([torch.zeros_like(logit), logit], -1), None)
+
+
+def select(condition: Any, a: Any, b: Any) -> Any:
+    """``a`` where the condition holds, ``b`` elsewhere; both are worked out.
+
+    Args:
+        condition: a :func:`flag`, or a tensor or number of truth values.
+        a, b: numbers or tensors.
+    """
+    if isinstance(condition, Flag):
+        return condition.select(a, b)
+    return torch.where(torch.as_tensor(condition), torch.as_tensor(a), torch.as_tensor(b))
+
+
+def choose(name: str, *features: Any, among: Sequence[Any] | Mapping[str, Any]) -> Any:
+    """One of some things: numbers, functions, or (where paths are gone through) anything.
+
+    Args:
+        name: calls of one name share one body.
+        features: what the body takes, which then must be a module that the program was given, and that returns
+            logits (..., k). Without features one thing is chosen for all examples.
+        among: the k things.
+
+    Returns:
+        One of them; with ``branches="mix"`` or ``"relax"`` the mean of numbers, or of what the functions return.
+
+    Raises:
+        RuntimeError: there is no program around it.
+        ValueError: the body returns another number of logits.
+    """
+    run = current("choose", name)
+    options = list(among.values()) if isinstance(among, Mapping) else list(among)
+    constant = None
+    if features:
+        body = run.body("choose", name, lambda: missing(name, len(options)))
+        logits = run.value(name, body, features)
+    else:
+        constant = run.body("choose", name, lambda: Constant(len(options)))
+        logits = constant.get_parameter("logits")
+    if logits.shape[-1] != len(options):
+        raise ValueError(
+            f"choose({name!r}) is among {len(options)} things, but its body returns {logits.shape[-1]} logits."
+        )
+    return run.decider.pick(constant, logits, options)
+
+
+def missing(name: str, k: int) -> nn.Module:
+    """There is no default for a choice by features."""
+    raise LookupError(
+        f"choose({name!r}) has features, so it needs a body: program.holes[{name!r}] = a module that makes {k} logits "
+        "of them."
+    )
+
+
+def permute(name: str, x: Tensor) -> Tensor:
+    """The elements of the last axis in an order that is learned, the same in all examples.
+
+    Args:
+        name: calls of one name share one order.
+        x: (..., n).
+
+    Returns:
+        (..., n): while it is trained, means of the elements by a doubly stochastic matrix.
+
+    Raises:
+        RuntimeError: there is no program around it.
+    """
+    run = current("permute", name)
+    body = run.body("permute", name, lambda: Permutation(x.shape[-1]))
+    if not isinstance(body, Permutation):
+        raise TypeError(f"permute({name!r}) needs a Permutation as its body, but has a {type(body).__name__}.")
+    return x @ (body.nearest() if run.decider.final else body.matrix()).T

@@ -1,0 +1,111 @@
+"""What fills a hole that is a decision for the whole program: one of some outcomes, of some functions, an order."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from torchstone.programs.holes.bodies import count
+
+
+class Constant(nn.Module):
+    """One of k outcomes, the same in all examples: its logits are the parameters, and begin at 0."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(count("k", k, 2)))
+
+    def reset_parameters(self) -> None:
+        """Random logits."""
+        nn.init.normal_(self.logits)
+
+    @torch.no_grad()
+    def settle(self, index: int) -> None:
+        """Make one outcome certain."""
+        self.logits.fill_(-50.0)
+        self.logits[index] = 50.0
+
+
+class Choose(Constant):
+    """One of some functions; which of them is learned.
+
+    Args:
+        candidates: at least two functions, each under the name by which ``explain`` calls it.
+
+    Example:
+        >>> body = Choose({"d": lambda d: d, "d*d/2": lambda d: d * d / 2})
+        >>> list(body.candidates), body.logits.detach()
+        (['d', 'd*d/2'], tensor([0., 0.]))
+    """
+
+    def __init__(self, candidates: Mapping[str, Callable[..., Any]]) -> None:
+        if not isinstance(candidates, Mapping) or not all(callable(f) for f in candidates.values()):
+            raise TypeError("`candidates` must map names to functions: Choose({'d*d': lambda d: d * d, ...}).")
+        super().__init__(len(candidates))
+        self.candidates = dict(candidates)
+        self.modules_among = nn.ModuleList(f for f in candidates.values() if isinstance(f, nn.Module))
+
+
+class Permutation(nn.Module):
+    r"""An order of n things: a doubly stochastic matrix that Sinkhorn's iteration makes of scores.
+
+    .. math:: M = \lim_k\, (\text{rows to sum 1, columns to sum 1})^k\, e^{S}
+
+    Args:
+        n: how many things.
+        iterations: of rows and columns.
+
+    Example:
+        >>> Permutation(3).matrix().sum(0)
+        tensor([1., 1., 1.], grad_fn=<SumBackward1>)
+
+    Paper: Sinkhorn 1964, "A relationship between arbitrary positive matrices and doubly stochastic matrices".
+    """
+
+    def __init__(self, n: int, *, iterations: int = 20) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(count("n", n), n))
+        self.iterations = count("iterations", iterations)
+
+    def reset_parameters(self) -> None:
+        """Random scores."""
+        nn.init.normal_(self.scores)
+
+    def matrix(self) -> Float[Tensor, "n n"]:
+        """Its rows and columns sum to 1."""
+        log_m: Tensor = self.scores
+        for _ in range(self.iterations):
+            log_m = log_m.log_softmax(1).log_softmax(0)
+        return log_m.exp()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make the nearest permutation certain."""
+        self.scores.copy_(50.0 * self.nearest())
+
+    @torch.no_grad()
+    def nearest(self) -> Float[Tensor, "n n"]:
+        """The permutation matrix of the largest total score."""
+        from scipy.optimize import linear_sum_assignment
+
+        rows, columns = linear_sum_assignment(self.scores.double().cpu().numpy(), maximize=True)
+        hard = torch.zeros_like(self.scores)
+        hard[torch.from_numpy(rows), torch.from_numpy(columns)] = 1.0
+        return hard
+
+
+class Bodies(nn.ModuleDict):
+    """The bodies of a program's holes, by name; a hole may be called ``pop`` or ``type`` too.
+
+    >>> bodies = Bodies()
+    >>> bodies["pop"] = Constant(2)
+    >>> list(bodies.state_dict())
+    ['pop.logits']
+    """
+
+    def __setitem__(self, name: str, body: nn.Module) -> None:
+        if not isinstance(body, nn.Module):
+            raise TypeError(f"The body of hole {name!r} must be a module such as Poly(2), but it is {body!r}.")
+        self._modules[name] = body

@@ -1,0 +1,160 @@
+"""What a program does where it has to decide: go through all paths, draw one, average, or take the likeliest."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+COLD = 0.1
+"""The temperature at which averages end, and at which an averaging program is called."""
+
+
+class TooLongError(Exception):
+    """A path has more decisions than ``max_steps``; whoever runs paths leaves it out."""
+
+
+class DisagreementError(ValueError):
+    """Examples of a batch take different branches, of which Python can take only one."""
+
+
+@dataclass
+class Decider:
+    """The base: an outcome is decided once, and the same constant is decided alike in the whole program."""
+
+    by_paths: ClassVar[bool] = False
+    """Whether each run takes one path of known probability."""
+    final: ClassVar[bool] = False
+    """Whether nothing is left soft."""
+    constants: dict[Hashable, int] = field(default_factory=dict, init=False)
+
+    def index(self, logits: Tensor) -> int:
+        """Which of k outcomes, from logits (..., k)."""
+        raise TypeError(
+            "This program decides by `if`, `while` or a list, but branches='mix' and 'relax' average values and cannot "
+            "be on two branches at once. Use select(flag, a, b), or branches='enumerate'."
+        )
+
+    def settled(self, constant: Hashable | None, logits: Tensor) -> int:
+        """The index; that of a ``constant`` is decided once."""
+        if constant is None:
+            return self.index(logits)
+        if constant not in self.constants:
+            self.constants[constant] = self.index(logits)
+        return self.constants[constant]
+
+    def pick(self, constant: Hashable | None, logits: Tensor, options: Sequence[Any]) -> Any:
+        """One of the options, or a mean of them."""
+        return options[self.settled(constant, logits)]
+
+
+@dataclass
+class Prefix(Decider):
+    """Take the decisions of a prefix, then each first outcome, noting the other ways: all paths, by replay."""
+
+    by_paths: ClassVar[bool] = True
+    prefix: tuple[int, ...] = ()
+    max_steps: int = 64
+    taken: tuple[int, ...] = field(default=(), init=False)
+    others: list[tuple[int, ...]] = field(default_factory=list, init=False)
+    log_p: Tensor | float = field(default=0.0, init=False)
+
+    def index(self, logits: Tensor) -> int:
+        """The next decision of the prefix, or the first outcome."""
+        if len(self.taken) == self.max_steps:
+            raise TooLongError
+        new = len(self.taken) >= len(self.prefix)
+        index = 0 if new else self.prefix[len(self.taken)]
+        if new:
+            self.others += [(*self.taken, other) for other in range(1, logits.shape[-1])]
+        self.taken = (*self.taken, index)
+        self.log_p = self.log_p + logits.log_softmax(-1)[..., index]
+        return index
+
+
+@dataclass
+class Draw(Decider):
+    """Draw each outcome by its probability."""
+
+    by_paths: ClassVar[bool] = True
+    generator: torch.Generator
+    max_steps: int = 64
+    steps: int = field(default=0, init=False)
+    log_p: Tensor | float = field(default=0.0, init=False)
+
+    def index(self, logits: Tensor) -> int:
+        """A draw."""
+        self.steps += 1
+        if self.steps > self.max_steps:
+            raise TooLongError
+        log_p = logits.log_softmax(-1)
+        index = int(torch.multinomial(log_p.detach().exp().cpu(), 1, generator=self.generator))
+        self.log_p = self.log_p + log_p[index]
+        return index
+
+
+@dataclass
+class Mean(Decider):
+    """Average the options by their probabilities, or by those of a noisy softmax of some ``temperature``."""
+
+    noise: Callable[[Tensor], Tensor] | None = None
+    temperature: float = COLD
+
+    def pick(self, constant: Hashable | None, logits: Tensor, options: Sequence[Any]) -> Any:
+        """The mean of the options."""
+        noisy = logits if self.noise is None else logits + self.noise(logits)
+        return blend((noisy / self.temperature).softmax(-1), options)
+
+
+@dataclass
+class Likeliest(Decider):
+    """The likeliest outcome: what a program does once it is trained."""
+
+    final: ClassVar[bool] = True
+
+    def index(self, logits: Tensor) -> int:
+        """The outcome of the largest logit, in which a batch must agree."""
+        indexes = set(logits.argmax(-1).flatten().tolist())
+        if len(indexes) > 1:
+            raise DisagreementError(
+                f"{logits.argmax(-1).numel()} examples take different branches, and `if` can take only one of them. "
+                "Use select(flag, a, b) in the program, or call it with one example at a time."
+            )
+        return int(indexes.pop())
+
+    def pick(self, constant: Hashable | None, logits: Tensor, options: Sequence[Any]) -> Any:
+        """The likeliest option, for each example of a batch its own."""
+        if logits.ndim == 1 or any(callable(option) for option in options):
+            return super().pick(constant, logits, options)
+        return blend(one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype), options)
+
+
+def gumbel(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """Noise that makes a softmax a relaxed draw.
+
+    Paper: Maddison, Mnih, Teh 2017, arXiv:1611.00712; Jang, Gu, Poole 2017, arXiv:1611.01144.
+    """
+
+    def noise(logits: Tensor) -> Tensor:
+        uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)
+        tiny = torch.finfo(logits.dtype).tiny
+        return -(-uniform.clamp_min(tiny).log()).clamp_min(tiny).log()
+
+    return noise
+
+
+def blend(weights: Tensor, options: Sequence[Any]) -> Any:
+    """The mean of numbers, or the function whose value is the mean of the functions' values; weights (..., k).
+
+    >>> blend(torch.tensor([0.25, 0.75]), [0.0, 4.0])
+    tensor(3.)
+    """
+    if all(callable(option) for option in options):
+        return lambda *arguments: blend(weights, [option(*arguments) for option in options])
+    total = torch.zeros((), dtype=weights.dtype, device=weights.device)
+    for weight, option in zip(weights.unbind(-1), options, strict=True):
+        value = torch.as_tensor(option, device=weights.device)
+        total = total + weight.reshape((*weight.shape, *[1] * (value.ndim - weight.ndim))) * value
+    return total

@@ -1,0 +1,140 @@
+"""The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, Prefix, TooLongError, gumbel
+from torchstone.programs.holes.examples import Example, Task
+
+Branches = Literal["enumerate", "sample", "mix", "relax"]
+BRANCHES = ("enumerate", "sample", "mix", "relax")
+
+
+class TooManyPathsError(ValueError):
+    """A program has more paths than may be enumerated."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    r"""The mean over examples of a loss, where a program decides at random.
+
+    .. math:: \text{enumerate:}\ \frac{\sum_\pi P(\pi)\,\ell(\pi)}{\sum_\pi P(\pi)}, \qquad
+              \text{sample:}\ \nabla = \mathbb{E}_\pi\bigl[(\ell(\pi) - b)\, \nabla \log P(\pi) + \nabla \ell(\pi)\bigr]
+
+    over the paths π of at most ``max_steps`` decisions, with the mean of an example's other draws as baseline b;
+    ``"mix"`` and ``"relax"`` run the program once on averages.
+
+    Args:
+        task: the program and its examples.
+        branches: one of the four.
+        samples: paths drawn for each example, at least 2.
+        max_paths: enumerate at most so many.
+        max_steps: longer paths are left out.
+        generator: of draws and noise.
+    """
+
+    task: Task
+    branches: Branches
+    samples: int
+    max_paths: int
+    max_steps: int
+    generator: torch.Generator
+
+    def __call__(self, rows: Sequence[int], temperature: float = 1.0) -> Tensor:
+        """The loss of some examples."""
+        return torch.cat([self.of(group, temperature) for group in self.task.groups(rows)]).mean()
+
+    def of(self, group: Example, temperature: float = 1.0) -> Tensor:
+        """The losses of a group, (b,)."""
+        if self.branches == "enumerate":
+            return self.enumerated(group)[0]
+        if self.branches == "sample":
+            return self.sampled(group)
+        noise = gumbel(self.generator) if self.branches == "relax" else None
+        return self.task.run(Mean(noise, temperature), group)[0]
+
+    def enumerated(self, group: Example) -> tuple[Tensor, Tensor]:
+        """The expected losses (b,), and the probability (b,) of all paths together."""
+        ran = paths(self.task, group, self.max_paths, self.max_steps)
+        losses, log_p = (torch.stack(column) for column in zip(*(path[1:] for path in ran), strict=True))
+        log_total = log_p.logsumexp(0)
+        return ((log_p - log_total).exp() * losses).sum(0), log_total.exp()
+
+    def sampled(self, group: Example) -> Tensor:
+        """The mean loss of drawn paths, with the gradient of the expected loss."""
+        draws = [self.drawn(group) for _ in range(self.samples)]
+        losses, log_p = (torch.stack(column) for column in zip(*draws, strict=True))
+        baseline = (losses.sum(0) - losses) / (self.samples - 1)
+        score = (losses - baseline).detach() * log_p
+        return (losses + score - score.detach()).mean(0)
+
+    def drawn(self, group: Example) -> tuple[Tensor, Tensor]:
+        """The loss and log-probability of a path that is not too long."""
+        for _ in range(100):
+            try:
+                return self.task.run(Draw(self.generator, self.max_steps), group)
+            except TooLongError:
+                continue
+        raise TooManyPathsError(
+            f"100 draws in a row had more than max_steps={self.max_steps} decisions: does the program ever leave its "
+            "`while`? Raise max_steps, or bound the loop."
+        )
+
+    @torch.no_grad()
+    def truncated(self) -> float:
+        """The mean probability of paths that are too long."""
+        if self.branches != "enumerate":
+            return 0.0
+        groups = self.task.groups(range(len(self.task.examples)))
+        left = 1.0 - float(torch.cat([self.enumerated(group)[1] for group in groups]).mean())
+        return left if left > 1e-6 else 0.0
+
+
+Path = tuple[Prefix, Tensor, Tensor]
+
+
+def paths(
+    task: Task,
+    group: Example,
+    max_paths: int,
+    max_steps: int,
+    **options: Any,
+) -> list[Path]:
+    """Every path, with its losses (b,) and log-probabilities (b,).
+
+    The program runs again and again, each time along a prefix of decisions that an earlier run did not take.
+
+    Raises:
+        TooManyPathsError: there are more than ``max_paths``, or all are too long.
+    """
+    waiting: list[tuple[int, ...]] = [()]
+    found: list[Path] = []
+    cache: dict[Any, Any] | None = {} if task.batching != "vmap" else None
+    while waiting:
+        if len(found) == max_paths:
+            raise TooManyPathsError(
+                f"The program has more than max_paths={max_paths} paths. Raise max_paths, use branches='sample', or "
+                "branches='mix' with select."
+            )
+        decider = Prefix(waiting.pop(), max_steps)
+        try:
+            losses, log_p = task.run(decider, group, cache=cache, **options)
+            found.append((decider, losses, log_p))
+        except TooLongError:
+            pass
+        waiting.extend(decider.others)
+    if not found:
+        raise TooManyPathsError(f"Every path has more than max_steps={max_steps} decisions. Raise max_steps.")
+    return found
+
+
+@torch.no_grad()
+def called(task: Task, *, averages: bool = False) -> float:
+    """The mean loss of a program as it is called: with its likeliest decisions, or on averages."""
+    task = task.alone()
+    losses = [task.run(Mean() if averages else Likeliest(), group)[0].mean() for group in task.singly()]
+    return float(torch.stack(losses).mean())
