@@ -125,6 +125,8 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "unbatched convolution": (lambda x: F.conv2d(x, K), MAPS[1:]),
     "transposed convolution": (lambda x: F.conv_transpose2d(x, K.transpose(0, 1), stride=2), MAPS),
     "max pooling": (lambda x: F.max_pool2d(x, 3, 1), MAPS),
+    "max pooling, dilated": (lambda x: F.max_pool2d(x, 2, 2, dilation=2), MAPS),
+    "distance": (lambda x: torch.dist(x, -x.flip(0)), (6,)),
     "max pooling, apart": (lambda x: F.max_pool2d(x, 2), MAPS),
     "average pooling": (lambda x: F.avg_pool2d(x, 3, 2, padding=1), MAPS),
     "adaptive pooling": (lambda x: F.adaptive_avg_pool2d(x, (3, 4)), MAPS),

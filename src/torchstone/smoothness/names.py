@@ -32,7 +32,7 @@ SILENT = words(  # what says nothing of values
 )
 FRESH = words(  # take a tensor for its shape only
     "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full "
-    "new_tensor empty_strided new_empty_strided zero uniform random exponential cauchy log_normal geometric "
+    "empty_strided new_empty_strided zero uniform random exponential cauchy log_normal geometric "
     "set resize"
 )
 OVERWRITING = words("fill copy zero normal bernoulli uniform random exponential cauchy log_normal geometric")

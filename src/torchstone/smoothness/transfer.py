@@ -57,6 +57,8 @@ def rule_for(call: Call, rule: Rule | None) -> Rule:
     """The rule, unless the result is made of whole numbers or truth values, which have no derivative."""
     if call.kwargs.get("rounding_mode") is not None:
         return FLAT["floor_divide"]
+    if call.name == "scatter" and "reduce" in call.kwargs:
+        return UNKNOWN
     results = list(tensors(call.result))
     if results and not any(differentiable(tensor) for tensor in results) and not (rule and rule.flat):
         return WHOLE_NUMBERS
@@ -107,6 +109,7 @@ CUTS = {
     "detach": ("'detach' cuts the gradient off", "leave out detach() if it should learn from here"),
     "data": ("'.data' is a tensor without a history", "use the tensor itself"),
     "tensor": ("torch.tensor copies numbers without their history", "use torch.stack, or the tensor itself"),
+    "new_tensor": ("new_tensor copies numbers without their history", "use torch.stack, or the tensor itself"),
     "as_tensor": ("numbers have lost their history", "use torch.stack, or the tensor itself"),
 }
 

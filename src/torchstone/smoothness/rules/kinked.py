@@ -75,6 +75,8 @@ def windows(call: Call) -> float:
     sizes = [kernel] * dims if isinstance(kernel, int) else list(kernel)
     stride = call.given(2, "stride") or sizes
     strides = [stride] * dims if isinstance(stride, int) else list(stride)
+    if call.given(4, "dilation", 1) not in (1, (1,) * dims):
+        strides = [1] * dims  # entries apart by the dilation may all be multiples of the stride
     overlap = math.prod(math.ceil(k / s) for k, s in zip(sizes, strides, strict=False))
     return scaled(math.sqrt(overlap), call.spread(call.x))
 
@@ -150,7 +152,7 @@ KINKED: Table = {
     **rows("max min amax amin aminmax maximum minimum fmax fmin", Rule(Order(0), pieces, slope(1), kept)),
     **rows("median nanmedian kthvalue topk sort msort cummax cummin mode", Rule(Order(0), pieces, slope(1), kept)),
     **rows("quantile nanquantile", Rule(Order(0), pieces, range=kept)),
-    **rows("dist", kinked(0, 1, 0, shape=general)),
+    **rows("dist", kinked(0, math.sqrt(2), 0, shape=general)),
     **rows("norm vector_norm frobenius_norm", kinked(0, norm_slope, 0, shape=general)),
     **rows("matrix_norm nuclear_norm svdvals", kinked(0, INF, 0, shape=general)),
     **rows("cdist pdist pairwise_distance", kinked(0, INF, 0, shape=general)),

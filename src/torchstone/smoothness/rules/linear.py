@@ -54,13 +54,14 @@ def chosen_order(call: Call) -> Order:
 
 def written(call: Call) -> float:
     """An entry is in the old tensor or in what was written into it."""
-    return math.hypot(*map(call.spread, call.dependent))
+    added = call.name == "index_put" and call.given(3, "accumulate", False)
+    return math.inf if added else math.hypot(*map(call.spread, call.dependent))
 
 
 def with_zeros(call: Call) -> Interval:
     """The entries of the operand, and the fill value, which is zero unless given."""
     low, high = kept(call)
-    value = call.given(3, "value") if call.name in ("pad", "constant_pad_nd") else 0.0
+    value = call.given(3, "value") if call.name == "pad" else 0.0
     value = float(value) if isinstance(value, int | float) else 0.0
     return min(low, value), max(high, value)
 
@@ -79,8 +80,10 @@ ANY = Rule(shape=shape_of)
 LINEAR: Table = {
     **rows("view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze atleast_1d atleast_2d", MOVES),
     **rows("transpose permute movedim moveaxis swapaxes swapdims t T mT H mH adjoint", MOVES),
+    **rows("clone contiguous alias to float double half bfloat16 type type_as cpu cuda", MOVES),
     **rows(
-        "clone contiguous alias to float double half bfloat16 type type_as cpu cuda tensor as_tensor asarray", MOVES
+        "tensor as_tensor asarray new_tensor",
+        MOVES,
     ),
     **rows("detach data requires_grad real imag view_as_real view_as_complex conj resolve_conj resolve_neg", MOVES),
     **rows("split chunk unbind tensor_split hsplit vsplit dsplit split_with_sizes unsafe_chunk unsafe_split", MOVES),
@@ -89,7 +92,7 @@ LINEAR: Table = {
     **rows("broadcast_to expand expand_as repeat tile repeat_interleave broadcast_tensors meshgrid", COPIES),
     **rows("getitem index_select gather take take_along_dim masked_select as_strided", COPIES),
     **rows("tril triu diag diag_embed", Rule(shape=shape_of, lipschitz=slope(1), range=with_zeros)),
-    **rows("pad constant_pad_nd replication_pad reflection_pad unfold im2col", ZEROS),
+    **rows("pad replication_pad reflection_pad unfold im2col", ZEROS),
     **rows("interpolate upsample", Rule(shape=shape_of, lipschitz=resampled)),
     **rows("pack_padded_sequence _pack_padded_sequence _pad_packed_sequence", MOVES),
     **rows("avg_pool1d avg_pool2d avg_pool3d", ZEROS),
@@ -112,9 +115,9 @@ LINEAR: Table = {
     ),
     **rows("where", Rule(chosen_order, shape_of, written)),
     **rows("select_scatter diagonal_scatter fill_diagonal", Rule(shape=shape_of, lipschitz=written)),
-    **rows("scatter_add index_add scatter_reduce index_reduce put", ANY),
+    **rows("scatter_add index_add put constant_pad_nd", ANY),
     **rows("copy fill", Rule(shape=shape_of, lipschitz=written)),
-    **rows("diff complex nll_loss nll_loss2d segment_reduce", ANY),
+    **rows("diff complex nll_loss nll_loss2d", ANY),
     **rows("fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn", ANY),
     **rows("fft_rfftn fft_irfftn fft_hfft fft_ihfft fft_fftshift fft_ifftshift stft istft", ANY),
 }
