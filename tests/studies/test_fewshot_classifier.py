@@ -78,7 +78,7 @@ class TestRule:
 
     def test_an_embedding_that_gains_nothing_is_seen(self) -> None:
         verdict = judged(planted(0.0, gain=0.0, noise=0.2))
-        assert status_of(verdict, "effect of the embedding, points, 1-shot") is Status.ABSENT
+        assert status_of(verdict, "1-shot: effect of the embedding") is Status.ABSENT
         assert verdict.status is not Status.CONFIRMED
 
     def test_an_embedding_that_loses_is_the_opposite(self) -> None:
@@ -90,15 +90,19 @@ class TestRule:
 
     def test_five_shots_are_judged_as_one_is(self) -> None:
         verdict = judged(planted(1.0, five=15.0))
-        assert status_of(verdict, "effect, 1-shot") is Status.CONFIRMED
-        assert status_of(verdict, "effect, 5-shot") is Status.OPPOSITE
+        assert status_of(verdict, "1-shot: spread") is Status.CONFIRMED
+        assert status_of(verdict, "5-shot: spread") is Status.OPPOSITE
         assert verdict.status is Status.OPPOSITE
 
     def test_the_report_says_what_the_nearest_neighbour_does_to_it(self) -> None:
         values = {check.name: check.estimate.value for check in judged(planted(5.0, noise=0.0)).checks}
         assert values["spread of classifiers, points, 1-shot"] == pytest.approx(5)
         assert values["the same, without the nearest neighbour, 1-shot"] == pytest.approx(0, abs=1e-9)
-        assert values["effect of the embedding, points, 1-shot"] == pytest.approx(20)
+        assert values["1-shot: effect of the embedding, points"] == pytest.approx(20)
+
+    def test_names_of_checks_differ_where_a_narrow_table_cuts_them(self) -> None:
+        names = [check.name[:45] for check in judged(planted()).checks]
+        assert len(set(names)) == len(names)
 
     def test_judges_glyphs_alone_where_omniglot_is_missing(self) -> None:
         verdict = judged(planted(data=("glyphs",)))
