@@ -19,6 +19,15 @@ from torchstone.studies.metric.reality_check import MetricLearningRealityCheck, 
 from torchstone.studies.metric.table import table_of, values_of
 from torchstone.studies.metric.tasks import Task, distinct, parts_of
 from torchstone.studies.metric.training import embedded, map_at_r, network_of, trained, worth
+from torchstone.studies.metric.unfair_protocols import (
+    AGAIN,
+    ALL,
+    FAIR,
+    LARGE,
+    PICKED,
+    UNTUNED,
+    UnfairProtocolsInventProgress,
+)
 
 CPU = torch.device("cpu")
 SMALL = Task("glyphs", 12, 6, 14, 2, "small", 8)
@@ -98,6 +107,16 @@ class TestMetricLearningRealityCheck:
     def test_its_audit_finds_nothing(self) -> None:
         assert audit(self.study) == []
         assert audit(self.study, scale="paper") == []
+
+    @pytest.mark.parametrize("study", [MetricLearningRealityCheck(), UnfairProtocolsInventProgress()])
+    def test_power_is_declared_at_the_scale_of_the_pilot_of_checks_that_decide(self, study: Study) -> None:
+        declared = study.power(study.scales["laptop"])
+        ways = dict.fromkeys((FAIR, AGAIN, UNTUNED, PICKED, LARGE, ALL), 20.0)
+        checks = study.judge(planted(study, lambda trial, noise: checked({}, {})(trial, noise) | ways)).checks
+        assert declared
+        assert set(declared) <= {check.name for check in checks if check.primary}
+        assert all(0.5 < chance < 1 for chance in declared.values())
+        assert study.power(study.scales["smoke"]) == study.power(study.scales["paper"]) == {}
 
     def test_scores_leave_out_what_diverged(self) -> None:
         trial = Trial("triplet", 0)

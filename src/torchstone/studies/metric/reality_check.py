@@ -66,9 +66,20 @@ class MetricLearningRealityCheck(Study):
             "above networks that have learned nothing, so that there is something to compare. A loss whose settings "
             "all diverged counts as 0.",
         ],
+        reported={
+            "CUB, validation MAP@R, better of contrastive and triplet": 43.7,
+            "CUB, validation MAP@R, best newer loss (ArcFace)": 44.8,
+            "Cars196, validation MAP@R, better of contrastive and triplet": 22.2,
+            "Cars196, validation MAP@R, best newer loss (normalized softmax)": 23.6,
+            "SOP, validation MAP@R, better of contrastive and triplet": 41.1,
+            "SOP, validation MAP@R, best newer loss (normalized softmax)": 42.3,
+        },
         differs=[
+            "The paper's numbers above are the best of 50 settings on validation classes, from its public search logs; "
+            "ours are of test classes.",
             "A small network from scratch on printed characters instead of a pretrained BN-Inception on CUB, Cars196 "
-            "and Stanford Online Products.",
+            "and Stanford Online Products (SOP).",
+            "Adam and batches of 16 classes, four pictures each; the paper has RMSprop and 8 classes, four of each.",
             "Six losses instead of fourteen; the scale 'paper' has all of them.",
             "8 settings of a Sobol sequence on two folds, instead of 50 on four; with so few, each range is the part "
             "of the paper's that lies around its best values and the library's setting, for old and new losses alike.",
@@ -139,7 +150,12 @@ class MetricLearningRealityCheck(Study):
         return Verdict.of(*checks, *rows, sentence=sentence)
 
     def power(self, scale: Size) -> Mapping[str, float]:
-        """For an old loss 2 points behind, and tuning that gains 5 points more than lies between the losses."""
+        """For an old loss 2 points behind, and tuning that gains 5 points more than lies between the losses.
+
+        Of the laptop scale alone: no pilot has seen how much others vary.
+        """
+        if scale != self.scales["laptop"]:
+            return {}
         seeds = scale.budget.seeds
         return {
             BEHIND: power_near(PILOT_SD[BEHIND], seeds, within=EQUAL, off=2.0),

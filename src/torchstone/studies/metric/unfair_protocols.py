@@ -165,7 +165,12 @@ class UnfairProtocolsInventProgress(Study):
         return Verdict.of(*checks, sentence=found.sentence())
 
     def power(self, scale: Size) -> Mapping[str, float]:
-        """For leads of 3 points, nine wins in ten, and 6 points taken away; with the spread of the pilot."""
+        """For leads of 3 points, nine wins in ten, and 6 points taken away; with the spread of the pilot.
+
+        Of the laptop scale alone: no pilot has seen how much others vary.
+        """
+        if scale != self.scales["laptop"]:
+            return {}
         seeds = scale.budget.seeds
         leads = ("baseline untuned", "larger embedding")
         chances = {LED.format(name): power(HOPED, PILOT_SD[name], seeds, threshold=LEAD) for name in leads}
