@@ -10,11 +10,12 @@ from torchstone.smoothness.rules.flat import FLAT
 from torchstone.smoothness.rules.kinked import KINKED
 from torchstone.smoothness.rules.layers import LAYERS
 from torchstone.smoothness.rules.linear import LINEAR
+from torchstone.smoothness.rules.powers import POWERS
 from torchstone.smoothness.rules.products import PRODUCTS
 from torchstone.smoothness.rules.rule import Rule, Table, slope, within
 from torchstone.smoothness.rules.smooth import SMOOTH
 
-RULES: Table = SMOOTH | KINKED | FLAT | LINEAR | PRODUCTS | LAYERS
+RULES: Table = SMOOTH | KINKED | FLAT | LINEAR | PRODUCTS | POWERS | LAYERS
 REGISTERED: dict[Any, Rule] = {}
 
 
