@@ -1,5 +1,6 @@
 """The rule of the claim about classifiers on frozen embeddings, on planted records whose answer is known."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,10 @@ def judged(records: list[Record]) -> Verdict:
 def status_of(verdict: Verdict, words: str) -> Status | None:
     (check,) = (check for check in verdict.checks if check.primary and words in check.name)
     return check.status
+
+
+def panels(svg: str) -> int:
+    return len(re.findall(r'id="[^"]*axes_\d+"', svg))
 
 
 class TestRule:
@@ -134,8 +139,13 @@ class TestRule:
         assert not study.power(study.scales["smoke"])
 
     def test_figures_have_a_panel_for_each_data_set_and_shots(self) -> None:
-        ladder, normalised = ClassifierHardlyMatters().figures(planted())
-        assert ladder.svg != normalised.svg
+        deciding, ladder, normalised = (figure.svg for figure in ClassifierHardlyMatters().figures(planted()))
+        assert [panels(each) for each in (deciding, ladder, normalised)] == [2, 4, 4]
+        assert ladder != normalised
+
+    def test_figures_of_one_data_set_and_of_an_embedding_that_loses(self) -> None:
+        figures = ClassifierHardlyMatters().figures(planted(gain=-30.0, data=("glyphs",)))
+        assert [panels(figure.svg) for figure in figures] == [2, 2, 2]
 
 
 class TestMeasures:

@@ -199,11 +199,19 @@ class ClassifierHardlyMatters(Study):
         return declared
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
-        """Classifiers on better and better embeddings; and what normalisation does."""
-        from torchstone.studies.fewshot.classifier_drawing import ladders, normalisation
+        """What decides; classifiers on better and better embeddings; and what normalisation does."""
+        from torchstone.studies.fewshot.classifier_drawing import ladders, normalisation, spreads_and_effects
 
         tables = tables_of(records)
+        table = mean_of(tables)
         return [
+            Figure(
+                "The classifier against the embedding",
+                "A small mark a seed, the large one their mean, averaged over data sets: how far the classifiers lie "
+                "apart, by what four times as many base classes gain. The claim wants the large mark in the grey part, "
+                "where the spread is at most half of the effect, with its interval.",
+                spreads_and_effects(spread(table[TRAINED]), effect(table), SHOTS, most=SHARE),
+            ),
             Figure(
                 "Better embeddings, the same classifiers",
                 "From left to right the embedding gets better; each line is one classifier, the mean over seeds with "

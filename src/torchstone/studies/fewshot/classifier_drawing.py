@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS, MARKERS = ("#2b5c8a", "#c8553d", "#4c9f70", "#8064a2"), "osD^"
+MUTED = "#8a8f98"
 APART = 0.09  # between classifiers, so that their intervals don't hide each other
 
 Tables = Mapping[str, Mapping[str, Float[np.ndarray, "seeds shots heads"]]]
@@ -26,6 +27,29 @@ def ladders(tables: Tables, arms: Sequence[str], heads: Mapping[str, str], shots
 def normalisation(tables: Tables, rows: Sequence[str], heads: Mapping[str, str], shots: Sequence[int]) -> str:
     """A panel for each data set and number of shots: normalised and raw features, a mark a classifier."""
     return _panels(tables, rows, heads, shots, lines=False)
+
+
+def spreads_and_effects(
+    spreads: Float[np.ndarray, "seeds shots"],
+    effects: Float[np.ndarray, "seeds shots"],
+    shots: Sequence[int],
+    *,
+    most: float,
+) -> str:
+    """A panel for each number of shots, a mark a seed, a large one their mean; grey is a share of ``most`` or less."""
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=(4.4 * len(shots), 3.2), layout="constrained")
+    gains, apart = (np.nan_to_num(each) for each in (effects, spreads))  # NaN, of what diverged, is no limit of an axis
+    end = 1.1 * max(1.0, float(gains.max()), float(apart.max()) / most)
+    for ax, k, spread, gain in zip(figure.subplots(1, len(shots)), shots, spreads.T, effects.T, strict=True):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.fill_between([0, end], [0, most * end], color=MUTED, alpha=0.18, linewidth=0)
+        ax.scatter(gain, spread, s=14, color=MUTED)
+        ax.scatter([gain.mean()], [spread.mean()], s=60, color=COLOURS[0], zorder=3)
+        ax.set(xlim=(min(0.0, 1.1 * float(gains.min())), end), ylim=(0, most * end), title=f"{k}-shot")
+        ax.set(xlabel="effect of the embedding (points)", ylabel="spread of classifiers (points)")
+    return svg(figure)
 
 
 def _panels(tables: Tables, rows: Sequence[str], heads: Mapping[str, str], shots: Sequence[int], *, lines: bool) -> str:
