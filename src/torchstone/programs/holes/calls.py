@@ -42,14 +42,19 @@ class Run:
 
     def value(self, name: str, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """What a body says of its arguments; what was said of the very same objects is not worked out again."""
-        key = (id(body), *map(id, arguments))
-        if self.cache is None or key not in self.cache:
+        if self.cache is None or not decides_nothing(body):
             found = body(*arguments)
-            if self.cache is not None:
-                self.cache[key] = found, body, arguments  # kept, so that their ids stay theirs
         else:
+            key = (id(body), *map(id, arguments))
+            if key not in self.cache:
+                self.cache[key] = body(*arguments), arguments  # kept, so that their ids stay theirs
             found = self.cache[key][0]
         return found if self.observer is None else self.observer(name, arguments, found)
+
+
+def decides_nothing(body: Callable[..., Any]) -> bool:
+    """Whether a body is a module without a program in it, so that it says the same on every path."""
+    return isinstance(body, nn.Module) and not any(hasattr(module, "holes") for module in body.modules())
 
 
 CURRENT: ContextVar[Run | None] = ContextVar("run", default=None)
@@ -139,7 +144,7 @@ def flag(name: str, *features: Any) -> Flag:
     """
     run = current("flag", name)
     if not features:
-        constant = run.body("flag", name, lambda: Constant(2))
+        constant = run.body("flag", name, lambda: Constant(["False", "True"]))
         return Flag(run, constant.get_parameter("logits"), constant)
     body = run.body("flag", name, lambda: Threshold(len(features)))
     logit = run.value(name, body, features)
@@ -181,13 +186,22 @@ def choose(name: str, *features: Any, among: Sequence[Any] | Mapping[str, Any]) 
         body = run.body("choose", name, lambda: missing(name, len(options)))
         logits = run.value(name, body, features)
     else:
-        constant = run.body("choose", name, lambda: Constant(len(options)))
+        constant = run.body("choose", name, lambda: Constant(names(among)))
         logits = constant.get_parameter("logits")
     if logits.shape[-1] != len(options):
         raise ValueError(
             f"choose({name!r}) is among {len(options)} things, but its body returns {logits.shape[-1]} logits."
         )
     return run.decider.pick(constant, logits, options)
+
+
+def names(among: Sequence[Any] | Mapping[str, Any]) -> list[str]:
+    """What the things that are chosen from are called.
+
+    >>> names([torch.sin, 2.0])
+    ['sin', '2.0']
+    """
+    return list(among) if isinstance(among, Mapping) else [getattr(x, "__name__", str(x)) for x in among]
 
 
 def missing(name: str, k: int) -> nn.Module:

@@ -1,6 +1,6 @@
 """What fills a hole that is a decision for the whole program: one of some outcomes, of some functions, an order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,16 @@ from torchstone.programs.holes.bodies import count
 
 
 class Constant(nn.Module):
-    """One of k outcomes, the same in all examples: its logits are the parameters, and begin at 0."""
+    """One of k outcomes, the same in all examples: its logits are the parameters, and begin at 0.
 
-    def __init__(self, k: int) -> None:
+    Args:
+        names: what ``explain`` calls the outcomes, at least two.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(count("k", k, 2)))
+        self.names = list(names)
+        self.logits = nn.Parameter(torch.zeros(count("the number of outcomes", len(self.names), 2)))
 
     def reset_parameters(self) -> None:
         """Random logits."""
@@ -43,7 +48,7 @@ class Choose(Constant):
     def __init__(self, candidates: Mapping[str, Callable[..., Any]]) -> None:
         if not isinstance(candidates, Mapping) or not all(callable(f) for f in candidates.values()):
             raise TypeError("`candidates` must map names to functions: Choose({'d*d': lambda d: d * d, ...}).")
-        super().__init__(len(candidates))
+        super().__init__(list(candidates))
         self.candidates = dict(candidates)
         self.modules_among = nn.ModuleList(f for f in candidates.values() if isinstance(f, nn.Module))
 
@@ -58,8 +63,9 @@ class Permutation(nn.Module):
         iterations: of rows and columns.
 
     Example:
-        >>> Permutation(3).matrix().sum(0)
-        tensor([1., 1., 1.], grad_fn=<SumBackward1>)
+        >>> Permutation(2).matrix()
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]], grad_fn=<ExpBackward0>)
 
     Paper: Sinkhorn 1964, "A relationship between arbitrary positive matrices and doubly stochastic matrices".
     """
@@ -100,7 +106,7 @@ class Bodies(nn.ModuleDict):
     """The bodies of a program's holes, by name; a hole may be called ``pop`` or ``type`` too.
 
     >>> bodies = Bodies()
-    >>> bodies["pop"] = Constant(2)
+    >>> bodies["pop"] = Constant(["no", "yes"])
     >>> list(bodies.state_dict())
     ['pop.logits']
     """

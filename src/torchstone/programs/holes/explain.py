@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve, Poly, Threshold
-from torchstone.programs.holes.choices import Choose, Constant, Permutation
+from torchstone.programs.holes.choices import Constant, Permutation
 
 
 def explained(name: str, body: nn.Module, arguments: Sequence[str], ranges: Tensor | None) -> str:
@@ -19,11 +19,8 @@ def explained(name: str, body: nn.Module, arguments: Sequence[str], ranges: Tens
         ranges: (2, inputs), the least and the largest value of each argument in the examples, if that is known.
     """
     call = f"{name}({', '.join(arguments)})"
-    if isinstance(body, Choose):
-        return f"{name} = {likely(list(body.candidates), body.logits)}"
     if isinstance(body, Constant):
-        names = ["False", "True"] if len(body.logits) == 2 else [f"option {i}" for i in range(len(body.logits))]
-        return f"{name} = {likely(names, body.logits)}"
+        return f"{name} = {likely(body.names, body.logits)}"
     if isinstance(body, Permutation):
         return f"{name} = order {body.nearest().argmax(1).tolist()}"
     if isinstance(body, Threshold):
@@ -62,6 +59,7 @@ def term(coefficient: float, exponents: Sequence[int], arguments: Sequence[str])
     return "*".join([f"{coefficient:.4g}", *factors])
 
 
+@torch.no_grad()
 def linear(body: Threshold, arguments: Sequence[str]) -> str:
     """A threshold as an inequality in the arguments as they are."""
     weight = (body.weight / body.get_buffer("spread")).detach()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchstone.nets import seeded
 from torchstone.programs.holes.deciders import COLD
-from torchstone.programs.holes.objective import Objective, called
+from torchstone.programs.holes.objective import ALL_PATHS, Objective, called
 
 HOT = 1.0
 
@@ -67,6 +67,9 @@ class Fit:
             lines.append(
                 f"{i:<7}  {restart.loss:<9.3g}  {restart.hardened:<9.3g}{'  kept' * (i == self.best)}".rstrip()
             )
+        for name, (own, directions) in self.told.items():
+            if own < directions:
+                lines.append(f"{own} of {directions} directions of hole {name!r} are told by the examples alone.")
         if self.truncated > 0:
             lines.append(f"{self.truncated:.2g} of the probability lies in paths that were too long.")
         return "\n".join(lines)
@@ -97,7 +100,7 @@ def fitted(
         if own is not None:
             reset(bodies, own)
         adam(bodies, objective, steps=steps, lr=lr, batch=batch)
-        if batch is None and objective.branches in ("enumerate", "mix"):
+        if batch is None and objective.branches in (*ALL_PATHS, "mix"):
             polish(bodies, objective)
         with torch.no_grad():
             loss = float(objective(range(len(objective.task.examples)), COLD))

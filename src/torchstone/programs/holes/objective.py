@@ -10,8 +10,9 @@ from torch import Tensor
 from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, Prefix, TooLongError, gumbel
 from torchstone.programs.holes.examples import Example, Task
 
-Branches = Literal["enumerate", "sample", "mix", "relax"]
-BRANCHES = ("enumerate", "sample", "mix", "relax")
+Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
+BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
+ALL_PATHS = ("enumerate", "likelihood")
 
 
 class TooManyPathsError(ValueError):
@@ -23,6 +24,7 @@ class Objective:
     r"""The mean over examples of a loss, where a program decides at random.
 
     .. math:: \text{enumerate:}\ \frac{\sum_\pi P(\pi)\,\ell(\pi)}{\sum_\pi P(\pi)}, \qquad
+              \text{likelihood:}\ -\log \sum_\pi P(\pi)\, e^{-\ell(\pi)}, \\
               \text{sample:}\ \nabla = \mathbb{E}_\pi\bigl[(\ell(\pi) - b)\, \nabla \log P(\pi) + \nabla \ell(\pi)\bigr]
 
     over the paths π of at most ``max_steps`` decisions, with the mean of an example's other draws as baseline b;
@@ -30,7 +32,7 @@ class Objective:
 
     Args:
         task: the program and its examples.
-        branches: one of the four.
+        branches: one of the five.
         samples: paths drawn for each example, at least 2.
         max_paths: enumerate at most so many.
         max_steps: longer paths are left out.
@@ -50,7 +52,7 @@ class Objective:
 
     def of(self, group: Example, temperature: float = 1.0) -> Tensor:
         """The losses of a group, (b,)."""
-        if self.branches == "enumerate":
+        if self.branches in ALL_PATHS:
             return self.enumerated(group)[0]
         if self.branches == "sample":
             return self.sampled(group)
@@ -58,10 +60,12 @@ class Objective:
         return self.task.run(Mean(noise, temperature), group)[0]
 
     def enumerated(self, group: Example) -> tuple[Tensor, Tensor]:
-        """The expected losses (b,), and the probability (b,) of all paths together."""
+        """The losses (b,) over all paths, and the probability (b,) of all paths together."""
         ran = paths(self.task, group, self.max_paths, self.max_steps)
         losses, log_p = (torch.stack(column) for column in zip(*(path[1:] for path in ran), strict=True))
         log_total = log_p.logsumexp(0)
+        if self.branches == "likelihood":
+            return -(log_p - losses).logsumexp(0), log_total.exp()
         return ((log_p - log_total).exp() * losses).sum(0), log_total.exp()
 
     def sampled(self, group: Example) -> Tensor:
@@ -87,7 +91,7 @@ class Objective:
     @torch.no_grad()
     def truncated(self) -> float:
         """The mean probability of paths that are too long."""
-        if self.branches != "enumerate":
+        if self.branches not in ALL_PATHS:
             return 0.0
         groups = self.task.groups(range(len(self.task.examples)))
         left = 1.0 - float(torch.cat([self.enumerated(group)[1] for group in groups]).mean())

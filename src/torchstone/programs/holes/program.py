@@ -17,12 +17,12 @@ from torchstone.programs.holes.deciders import Decider, Likeliest, Mean
 from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fitting import Fit, fitted
-from torchstone.programs.holes.objective import Branches, Objective, TooManyPathsError, called, paths
+from torchstone.programs.holes.objective import ALL_PATHS, Branches, Objective, TooManyPathsError, called, paths
 from torchstone.programs.holes.options import check_options
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
-from torchstone.programs.holes.survey import ConfoundedWarning, Seen, check_reached, confounded, confusion, prepare
-from torchstone.programs.holes.validity import columns, outside, ranges
+from torchstone.programs.holes.survey import ConfoundedWarning, check_reached, confounded, confusions, prepare
+from torchstone.programs.holes.validity import columns, outside, ranges, set_scales
 from torchstone.smoothness import Report
 from torchstone.smoothness import check as smoothness
 
@@ -91,8 +91,9 @@ class Program(nn.Module):
         Args:
             examples: pairs ((argument, ...), what the program should return).
             branches: what is done at decisions: ``"enumerate"``: all paths, weighed by their probabilities;
-                ``"sample"``: drawn paths and the score function; ``"mix"``: averages of values, by ``select`` and
-                ``choose``; ``"relax"``: such averages with noise, which cools down.
+                ``"likelihood"``: all paths, and how likely they make the target, a loss being the negative logarithm of
+                a likelihood; ``"sample"``: drawn paths and the score function; ``"mix"``: averages of values, by
+                ``select`` and ``choose``; ``"relax"``: such averages with noise, which cools down.
             batching: ``"vmap"``: the function is written for one example, all run at once; ``"native"``: it takes
                 stacked examples; ``"none"``: one after the other (always so with ``"sample"``).
             loss: of an output and a target, element by element.
@@ -101,7 +102,7 @@ class Program(nn.Module):
             lr: of Adam, at first.
             batch: examples in a step; all of them by default.
             samples: paths drawn for each example, at least 2.
-            max_paths: with more paths, ``"enumerate"`` becomes ``"sample"``, with a warning.
+            max_paths: with more paths, all paths become ``"sample"``, with a warning.
             max_steps: decisions in a path; longer paths are left out.
             check: whether to refuse a program in which a gradient is cut off.
             seed: of restarts, draws and noise.
@@ -119,12 +120,13 @@ class Program(nn.Module):
         """
         check_options(branches, batching, steps, restarts, lr, batch, samples, max_paths, max_steps)
         task = self._task(examples, loss, "none" if branches == "sample" else batching)
-        told = self._survey(task, branches, max_paths, max_steps)
+        self._survey(task, branches, max_paths, max_steps)
         task, branches = self._within(task, branches, max_paths, max_steps)
         generator = torch.Generator().manual_seed(seed)
         objective = Objective(task, branches, samples, max_paths, max_steps, generator)
         if check:
             self._report(objective).raise_if("error")
+        told = self._told(task, branches, max_paths, max_steps)
         found = fitted(self.holes, objective, steps=steps, restarts=restarts, lr=lr, batch=batch, seed=seed)
         self.averages = branches in ("mix", "relax")
         self.ranges = ranges(task, self.averages)
@@ -221,33 +223,25 @@ class Program(nn.Module):
         like = next(self.holes.parameters(), torch.empty(0))
         return Task(self.function, self.holes, checked(examples, like.dtype, like.device), loss, batching)
 
-    def _survey(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> dict[str, tuple[int, int]]:
-        """Look at the program before it is trained; returns what the examples tell of its holes."""
+    def _survey(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> None:
+        """Look at the program before it is trained."""
         seen = prepare(task, branches, max_steps)
-        if branches in ("enumerate", "sample"):
+        if branches not in ("mix", "relax"):
             check_reached(task, seen, max_paths, max_steps)
-        self._set_scales(seen)
-        if branches in ("mix", "relax"):
-            return {}
-        try:
-            told = confounded(task, max_paths, max_steps)
-        except (TooManyPathsError, ValueError, RuntimeError):
-            return {}
-        for name, (own, directions) in told.items():
-            if own == 0:
-                warnings.warn(confusion(name, directions, told), ConfoundedWarning, stacklevel=3)
-        return told
+        set_scales(self.holes, seen, self.ranges)
 
-    def _set_scales(self, seen: Seen) -> None:
-        """Standardise the arguments of curves that are untouched so far."""
-        for name, calls in seen.arguments.items():
-            body = self.holes[name]
-            if isinstance(body, Curve) and name not in self.ranges and len(calls[0]) == body.inputs:
-                body.set_scale(torch.cat([columns(arguments, body) for arguments in calls]))
+    def _told(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> dict[str, tuple[int, int]]:
+        """What the examples tell of each hole, where there are paths to go through."""
+        if branches not in ALL_PATHS:
+            return {}
+        told = confounded(task, max_paths, max_steps)
+        for sentence in confusions(told):
+            warnings.warn(sentence, ConfoundedWarning, stacklevel=3)
+        return told
 
     def _within(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> tuple[Task, Branches]:
         """Enumerate only if there are few paths."""
-        if branches == "enumerate":
+        if branches in ALL_PATHS:
             try:
                 with torch.no_grad():
                     paths(task.alone(), next(task.alone().singly()), max_paths, max_steps)
@@ -292,7 +286,7 @@ def program(function: Callable[..., Any]) -> Program:
         ...         total = total + hole("area", d) * price
         ...     return total
         >>> cost.holes["area"] = Poly(2)
-        >>> examples = [(([1.0, 2.0], 3.0), 7.5), (([2.0, 1.5], 2.0), 6.25), (([0.5, 1.0], 4.0), 2.5)]
+        >>> examples = [(([1.0, 2.0], 3.0), 7.5), (([2.0, 1.5], 2.0), 6.25), (([0.5, 3.0], 4.0), 18.5)]
         >>> fit = cost.fit(examples, steps=20, restarts=1)
         >>> cost.explain("area")
         'area(d) = 0.5*d**2'

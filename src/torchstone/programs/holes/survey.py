@@ -144,7 +144,7 @@ def confounded(task: Task, max_paths: int, max_steps: int) -> dict[str, tuple[in
         return {}
 
     def tilted(name: str, arguments: tuple[Any, ...], value: Any) -> Any:
-        return value if name not in tilts else tilt(arguments, tilts[name])
+        return value if name not in tilts else tilt(arguments, tilts[name]).to(value.dtype)
 
     blocks: list[list[Tensor]] = []
     alone = task.alone()
@@ -188,14 +188,21 @@ def rank(columns: list[Tensor]) -> int:
         return 0
     matrix = torch.cat(columns, 1)
     norms = matrix.norm(dim=0)
-    return int(torch.linalg.matrix_rank(matrix / torch.where(norms > 0, norms, 1.0), rtol=1e-6))
+    return int(torch.linalg.matrix_rank(matrix / torch.where(norms > 0, norms, 1.0), rtol=1e-5))
 
 
-def confusion(name: str, directions: int, told: dict[str, tuple[int, int]]) -> str:
-    """The sentence about a hole of which the examples tell nothing."""
-    others = ", ".join(repr(other) for other, (own, _) in told.items() if own == 0 and other != name)
-    if directions == 0 or not others:
-        return f"hole {name!r} changes nothing in what the program returns on these examples."
-    return (
-        f"hole {name!r} and {others} are confounded: 0 of {directions} directions of {name!r} are observed by itself."
-    )
+def confusions(told: dict[str, tuple[int, int]]) -> list[str]:
+    """Sentences about holes of which the examples tell nothing.
+
+    >>> confusions({"f": (0, 3), "g": (0, 3), "h": (3, 3)})
+    ["holes 'f' and 'g' are confounded: 0 of 3 directions are observed that the others could not undo."]
+    """
+    idle = [f"hole {name!r} changes nothing in what the program returns." for name in told if told[name][1] == 0]
+    mixed = [name for name, (own, directions) in told.items() if own == 0 < directions]
+    if mixed:
+        directions = max(told[name][1] for name in mixed)
+        idle.append(
+            f"holes {' and '.join(map(repr, mixed))} are confounded: 0 of {directions} directions are observed that "
+            "the others could not undo."
+        )
+    return idle

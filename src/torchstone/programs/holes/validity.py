@@ -1,10 +1,11 @@
 """Where a hole was trained, and a warning where it is called elsewhere."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve, broadcast
 from torchstone.programs.holes.deciders import Likeliest, Mean
@@ -19,6 +20,14 @@ class ExtrapolationWarning(UserWarning):
 def columns(arguments: tuple[Any, ...], body: Curve) -> Tensor:
     """The arguments of a call, (n, inputs)."""
     return broadcast(arguments, body.get_buffer("center")).detach().reshape(-1, body.inputs)
+
+
+def set_scales(bodies: nn.ModuleDict, seen: Seen, known: Mapping[str, Tensor]) -> None:
+    """Standardise the arguments of curves that were not trained before."""
+    for name, calls in seen.arguments.items():
+        body = bodies[name]
+        if isinstance(body, Curve) and name not in known and len(calls[0]) == body.inputs:
+            body.set_scale(torch.cat([columns(arguments, body) for arguments in calls]))
 
 
 def ranges(task: Task, averages: bool) -> dict[str, Tensor]:

@@ -1,0 +1,224 @@
+"""What branches mean: all paths, drawn paths, averages; and constants, choices, orders, loops."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from torchstone.programs.holes import (
+    DisagreementError,
+    FallbackWarning,
+    Permutation,
+    Program,
+    Threshold,
+    TooManyPathsError,
+    choose,
+    flag,
+    hole,
+    permute,
+    program,
+    select,
+)
+from torchstone.programs.holes.examples import Task, checked
+from torchstone.programs.holes.objective import Objective
+
+
+def objective(p: Program, examples: list, branches: str = "enumerate", **changes) -> Objective:
+    task = Task(p.function, p.holes, checked(examples, torch.float32, torch.device("cpu")), batching="none")
+    options = {"samples": 2, "max_paths": 64, "max_steps": 64} | changes
+    return Objective(task, branches, generator=torch.Generator().manual_seed(0), **options)
+
+
+def discount() -> Program:
+    @program
+    def price(total):
+        if flag("discount", total):
+            return 0.9 * total
+        return total
+
+    price.holes["discount"] = Threshold()
+    return price
+
+
+def bills(n: int, limit: float = 1.23) -> list:
+    return [((3 * (i + 0.5) / n,), 3 * (i + 0.5) / n * (0.9 if 3 * (i + 0.5) / n > limit else 1.0)) for i in range(n)]
+
+
+def test_all_paths_give_the_exact_expectation_and_gradient() -> None:
+    p = discount()
+    loss = objective(p, [((2.0,), 1.8)])([0])
+    loss.backward()
+    chance = 1 / (1 + math.exp(-2.0))
+    assert loss.item() == pytest.approx((1 - chance) * 0.2**2)
+    assert p.holes["discount"].bias.grad.item() == pytest.approx(-chance * (1 - chance) * 0.2**2)
+
+
+def test_draws_have_that_gradient_on_average() -> None:
+    p = discount()
+    drawn = objective(p, [((2.0,), 1.8)], "sample", samples=400)
+    drawn([0]).backward()
+    chance = 1 / (1 + math.exp(-2.0))
+    gradient = p.holes["discount"].bias.grad.item()
+    deviation = 0.04 * chance * (1 - chance)  # of one draw, at most
+    assert gradient == pytest.approx(-chance * (1 - chance) * 0.2**2, abs=4 * deviation / math.sqrt(400))
+    assert gradient != 0
+
+
+def test_a_threshold_is_found() -> None:
+    p = discount()
+    fit = p.fit(bills(24), steps=60, restarts=1, lr=0.1)
+    assert fit.restarts[0].hardened < 1e-9
+    assert p.explain().startswith("discount(total) is true where total > 1.")
+    assert p(torch.tensor(2.0)) == pytest.approx(1.8)
+    assert p(torch.tensor(0.5)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("branches", ["mix", "relax"])
+def test_averages_instead_of_branches(branches: str) -> None:
+    @program
+    def price(total):
+        return select(flag("discount", total), 0.9 * total, total)
+
+    p = price
+    p.fit(bills(12), branches=branches, steps=60, restarts=1, lr=0.1)
+    assert p.averages
+    examples = bills(12)
+    hardened = p.harden(examples)
+    assert hardened.after < 0.005
+    assert not p.averages
+    values = torch.tensor([0.2, 2.8])
+    torch.testing.assert_close(p(values), torch.tensor([0.2, 2.52]))
+
+
+def test_averages_cannot_be_on_two_branches() -> None:
+    with pytest.raises(TypeError, match="branches='mix' and 'relax' average values"):
+        discount().fit(bills(4), branches="mix")
+
+
+def test_a_batch_that_disagrees_is_named() -> None:
+    with pytest.raises(DisagreementError, match=r"2 examples take different branches.*select"):
+        discount()(torch.tensor([-2.0, 2.0]))
+
+
+def test_a_flag_without_features_is_one_decision() -> None:
+    @program
+    def twice(x):
+        return x if bool(flag("bit")) == bool(flag("bit")) else 0 * x
+
+    fit = twice.fit([((1.0,), 1.0), ((2.0,), 2.0)], steps=0, restarts=1, check=False)
+    assert fit.loss == 0
+    assert len(twice.holes) == 1
+
+
+def test_choose_takes_numbers_and_functions() -> None:
+    @program
+    def p(x):
+        return choose("f", among=[torch.sin, torch.cos])(x) * choose("factor", among=[1.0, 2.0, 3.0])
+
+    p.search([((0.3,), 2 * math.cos(0.3)), ((1.1,), 2 * math.cos(1.1))])
+    assert p(torch.tensor(0.7)) == pytest.approx(2 * math.cos(0.7))
+    assert p.explain() == "f = cos (p = 1)\nfactor = 2.0 (p = 1)"
+
+
+def test_search_solves_a_chain_of_bits() -> None:
+    bits = [True, False, False, True, True, False]
+
+    @program
+    def chain(k):
+        return [1.0 * (bool(flag(f"b{i}")) != bool(flag(f"b{i + 1}"))) for i in range(5)][int(k)]
+
+    examples = [((i,), float(bits[i] != bits[i + 1])) for i in range(5)]
+    found = chain.search(examples, batching="none")
+    assert found.loss == 0
+    assert all(chain(torch.tensor(i)) == target for (i,), target in examples)
+
+
+def test_an_order_is_learned() -> None:
+    order = [2, 0, 3, 1]
+
+    @program
+    def p(x):
+        return permute("order", x)
+
+    g = torch.Generator().manual_seed(0)
+    examples = [((x,), x[order]) for x in torch.randn(6, 4, generator=g)]
+    p.fit(examples, steps=80, restarts=1, lr=0.2)
+    hardened = p.harden(examples)
+    assert hardened.after < 1e-12
+    assert p.explain() == f"order = order {order}"
+    assert isinstance(p.holes["order"], Permutation)
+
+
+def test_a_loop_that_goes_on_as_long_as_a_flag_says() -> None:
+    @program
+    def count(x):
+        steps = 0
+        while flag("more", x - steps):
+            steps += 1
+        return steps
+
+    count.holes["more"] = Threshold()
+    fit = count.fit(
+        [((x,), math.ceil(x)) for x in (0.4, 1.4, 2.4)], batching="none", max_steps=6, steps=40, restarts=1, lr=0.1
+    )
+    assert 0 <= fit.truncated < 0.5
+    assert fit.branches == "enumerate"
+    assert count(torch.tensor(1.4)) == 2
+
+
+def test_too_many_paths_are_drawn_instead() -> None:
+    @program
+    def p(x):
+        return x + sum(1.0 for i in range(4) if flag("up", x + i))
+
+    p.holes["up"] = Threshold()
+    with pytest.warns(FallbackWarning, match="more than max_paths=8 paths"):
+        fit = p.fit([((0.5,), 2.5)], max_paths=8, steps=2, restarts=1)
+    assert fit.branches == "sample"
+
+
+def test_a_loop_that_never_ends_is_named() -> None:
+    @program
+    def p(x):
+        while flag("more", x):
+            x = x + 1
+        return x
+
+    p.holes["more"] = Threshold()
+    with torch.no_grad():
+        p.holes["more"].bias.fill_(1e4)
+    with pytest.raises(TooManyPathsError, match="does the program ever leave its `while`"):
+        objective(p, [((1.0,), 1.0)], "sample", max_steps=3)([0])
+
+
+def test_a_program_is_a_body_of_another() -> None:
+    inner = discount()
+
+    @program
+    def outer(x):
+        return 2 * hole("inner", x)
+
+    outer.holes["inner"] = inner
+    assert outer(torch.tensor(2.0)) == pytest.approx(3.6)
+    assert objective(outer, [((2.0,), 3.6)])([0]).item() == pytest.approx((1 - 1 / (1 + math.exp(-2.0))) * 0.4**2)
+
+
+def test_logits_of_any_module_choose() -> None:
+    @program
+    def p(x):
+        return choose("which", x, among=[0.0, 5.0])
+
+    with pytest.raises(LookupError, match="needs a body"):
+        p.fit([((torch.eye(2)[0],), 0.0)])
+    p.holes["which"] = nn.Identity()
+    assert p(torch.tensor([[3.0, 0.0], [0.0, 3.0]])).tolist() == [0.0, 5.0]
+    with pytest.raises(ValueError, match="is among 2 things, but its body returns 3 logits"):
+        p(torch.zeros(3))
+
+
+def test_no_warning_comes_where_all_is_well() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discount().fit(bills(3), steps=1, restarts=1)

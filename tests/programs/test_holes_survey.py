@@ -1,0 +1,231 @@
+"""What is found before training: holes that are not reached or not told apart, programs that cannot be replayed."""
+
+import math
+
+import pytest
+import torch
+
+from torchstone.programs.holes import (
+    MLP,
+    ConfoundedWarning,
+    NotRepeatableError,
+    Poly,
+    Program,
+    Threshold,
+    UnreachedError,
+    flag,
+    hole,
+    program,
+)
+from torchstone.smoothness import NotDifferentiableError
+
+PAIRS = [((x,), x) for x in (0.1, 0.4, 0.7, 1.1)]
+
+
+def test_two_holes_in_series_are_confounded() -> None:
+    @program
+    def p(x):
+        return hole("g", hole("f", x))
+
+    with pytest.warns(ConfoundedWarning, match="holes 'f' and 'g' are confounded: 0 of 3 directions"):
+        fit = p.fit(PAIRS, steps=0, restarts=1, check=False)
+    assert fit.told == {"f": (0, 3), "g": (0, 3)}
+
+
+def test_a_constant_may_move_between_two_holes() -> None:
+    @program
+    def p(x, y):
+        return hole("f", x) + hole("g", y)
+
+    g = torch.Generator().manual_seed(0)
+    fit = p.fit([((x, y), x + y) for x, y in torch.rand(8, 2, generator=g)], steps=0, restarts=1, check=False)
+    assert fit.told == {"f": (2, 3), "g": (2, 3)}
+
+
+def test_a_hole_of_no_effect_is_named() -> None:
+    @program
+    def p(x):
+        return x + 0 * hole("f", x)
+
+    with pytest.warns(ConfoundedWarning, match="hole 'f' changes nothing"):
+        p.fit(PAIRS, steps=0, restarts=1, check=False)
+
+
+def test_a_hole_that_no_example_reaches_is_named_with_its_condition() -> None:
+    @program
+    def p(x):
+        if x > 5:
+            return hole("large", x)
+        return hole("small", x)
+
+    with pytest.raises(UnreachedError, match=r"No example reaches 'large' \(line \d+, below `if x > 5`\)"):
+        p.fit(PAIRS, batching="none")
+
+
+def test_a_body_for_no_hole_is_named() -> None:
+    @program
+    def p(x):
+        return hole("f", x)
+
+    p.holes["g"] = Poly(1)
+    with pytest.raises(UnreachedError, match="'g'"):
+        p.fit(PAIRS)
+
+
+def test_holes_on_any_path_get_a_body() -> None:
+    @program
+    def p(x):
+        return hole("low", x) if flag("which", x) else hole("high", x)
+
+    p.fit(PAIRS, steps=0, restarts=1)
+    assert sorted(p.holes) == ["high", "low", "which"]
+
+
+def counting() -> Program:
+    calls = []
+
+    @program
+    def p(x):
+        calls.append(1)
+        return hole("f", x) + len(calls)
+
+    return p
+
+
+def changing() -> Program:
+    @program
+    def p(x):
+        x += 1
+        return hole("f", x)
+
+    return p
+
+
+@pytest.mark.parametrize("make", [counting, changing])
+def test_what_cannot_be_replayed_is_refused(make) -> None:
+    p = make()
+    p.holes["f"] = MLP(4)
+    with pytest.raises(NotRepeatableError, match="The program is not repeatable"):
+        p.fit(PAIRS)
+
+
+def test_a_cut_is_named_with_its_line() -> None:
+    @program
+    def p(x):
+        return hole("f", x).round()
+
+    p.holes["f"] = MLP(4)
+    report = p.check(PAIRS)
+    assert not report.live
+    assert all(finding.code == "GRAD-ZERO" and finding.source for finding in report.blocked.values())
+    with pytest.raises(NotDifferentiableError, match="round"):
+        p.fit(PAIRS)
+
+
+def test_a_sound_program_has_a_sound_report() -> None:
+    @program
+    def p(x):
+        if flag("big", x):
+            return hole("f", x) * 2
+        return hole("f", x)
+
+    p.holes["f"] = MLP(4)
+    report = p.check(PAIRS).raise_if("warning")
+    assert set(report.live) == {name for name, _ in p.holes.named_parameters()}
+
+
+def test_values_that_vmap_has_not_are_named() -> None:
+    @program
+    def p(x):
+        return hole("f", x) if x > 0.5 else x
+
+    with pytest.raises(RuntimeError) as caught:
+        p.fit(PAIRS, check=False)
+    assert "batching='none'" in caught.value.__notes__[0]
+
+
+def identity() -> Program:
+    @program
+    def p(x):
+        return hole("f", x)
+
+    p.holes["f"] = Poly(1)
+    return p
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "`examples` is empty"),
+        ([(1.0, 2.0)], r"examples\[0\] must be a pair"),
+        ([((1.0,), 2.0), 3], r"examples\[1\] must be a pair"),
+        ([((math.nan,), 2.0)], r"examples\[0\] has a number that is NaN"),
+        ([((1.0,), math.inf)], r"examples\[0\] has a number that is NaN or infinite"),
+        ([(([1.0],), 1.0), (([1.0, 2.0],), 1.0)], "batching='none'"),
+    ],
+)
+def test_bad_examples(examples: list, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        identity().fit(examples, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"branches": "all"}, "branches must be one of enumerate, likelihood, sample, mix, relax, but it is 'all'"),
+        ({"batching": "yes"}, "batching must be"),
+        ({"steps": -1}, "steps must be a whole number, 0 or more"),
+        ({"restarts": 0}, "restarts must be"),
+        ({"samples": 1}, "samples must be a whole number, 2 or more"),
+        ({"lr": 0.0}, "lr must be a positive number"),
+        ({"batch": 0}, "batch must be"),
+        ({"max_paths": True}, "max_paths must be"),
+    ],
+)
+def test_bad_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        identity().fit(PAIRS, **options)
+
+
+def test_holes_belong_to_programs() -> None:
+    with pytest.raises(RuntimeError, match=r"hole\('f'\) was called outside a program"):
+        hole("f", 1.0)
+    with pytest.raises(TypeError, match="@program stands above a function"):
+        program(3)
+
+
+def test_what_is_not_there_is_named() -> None:
+    p = identity()
+    with pytest.raises(LookupError, match="There is no hole 'g'; there are 'f'"):
+        p.explain("g")
+    with pytest.raises(TypeError, match="must be a module such as Poly"):
+        p.holes["f"] = lambda x: x
+
+    @program
+    def empty(x):
+        return hole("f", x)
+
+    with pytest.raises(LookupError, match=r"hole\('f'\) has no body yet"):
+        empty(1.0)
+
+
+def test_the_number_of_arguments_is_checked() -> None:
+    p = identity()
+    p.holes["f"] = Poly(1, inputs=2)
+    with pytest.raises(ValueError, match="Poly was made for inputs=2, but is called with 1"):
+        p(1.0)
+
+
+@pytest.mark.parametrize("make", [lambda: Poly(-1), lambda: MLP(0), lambda: Threshold(0), lambda: Poly(1, inputs=1.5)])
+def test_bodies_of_no_size(make) -> None:
+    with pytest.raises(ValueError, match="must be a whole number"):
+        make()
+
+
+def test_a_program_must_return_numbers() -> None:
+    @program
+    def p(x):
+        return [hole("f", x)]
+
+    with pytest.raises(TypeError, match="must return a number or a tensor to be fitted, but it returned list"):
+        p.fit(PAIRS)
