@@ -115,7 +115,7 @@ class TestPredictingTransformations:
 
     def test_the_sentence_names_each_lead(self) -> None:
         sentence = self.judged({AFFINE: 3.0, PIXELS: 1.0}, spread=0.0).sentence
-        assert "+2.0 points from those of the auto-encoder and +3.0 from those of random weights" in sentence
+        assert "lead is +2.0 points over the auto-encoder and +3.0 over random weights" in sentence
 
 
 class TestEqualBudgets:
@@ -183,10 +183,17 @@ def test_power_is_that_of_primary_checks_and_of_the_laptop_scale_alone(study: St
     assert study.power(study.scales["smoke"]) == study.power(study.scales["paper"]) == {}
 
 
+@pytest.mark.parametrize("study", [PredictingTransformations(), EqualBudgets()])
+def test_names_of_checks_differ_and_are_whole_in_a_terminal(study: Study) -> None:
+    names = [check.name for check in study.judge(planted(study, {})).checks]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if len(name) > 45] == []
+
+
 class TestParts:
     def test_are_disjoint_whole_and_those_of_the_seed(self) -> None:
         parts, again, other = (parts_of(GLYPHS, seed) for seed in (0, 0, 1))
-        assert len(parts.labelled.images), len(parts.tests.images) == (120, 32)
+        assert (len(parts.labelled.images), len(parts.tests.images)) == (120, 32)
         assert len(parts.unlabelled.images) == 160 - 120
         assert torch.equal(parts.labelled.images, again.labelled.images)
         assert not torch.equal(parts.labelled.images, other.labelled.images)

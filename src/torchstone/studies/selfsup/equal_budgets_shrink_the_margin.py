@@ -26,13 +26,14 @@ SHORT = " (short)"
 SHORT_AFFINE, SHORT_ROTNET = AFFINE + SHORT, ROTNET + SHORT
 SHARE = (200 * 4) / (1500 * 2)  # epochs and pictures a step of the released codes, RotNet's and AET's: 4 in 15
 LEFT, FULL, NO_LESS = 0.5, 1.5, 0.5  # points of lead: what may be left, a full one, and what counts as such
-SHRINKS = "AET's lead at published budgets − at equal budgets, points"
+SHRINKS = "AET's lead lost by equal budgets, points"
 CATCHES_UP = "RotNet ahead of AET at equal budgets, points"
 HOPED, PILOT_SD = 1.0, 1.2  # points that RotNet is ahead
 PANELS = {
     f"{MIDDLE}/{LINEAR}": "block 2: linear probe, few labels",
     f"{MIDDLE}/{NEAREST}": "block 2: nearest neighbours",
 }
+PROBES = {f"{MIDDLE}/{LINEAR}": "linear probe", f"{MIDDLE}/{NEAREST}": "neighbours"}
 
 
 @dataclass(frozen=True)
@@ -119,16 +120,16 @@ class EqualBudgets(Study):
         shown = {
             "published budgets": published,
             "equal budgets": equal,
-            "equal short budgets": _lead(records, SHORT_AFFINE, SHORT_ROTNET),
-            "equal budgets and epochs (RotNet with two turns)": _lead(records, AFFINE, TWO_TURNS),
+            "both short": _lead(records, SHORT_AFFINE, SHORT_ROTNET),
+            "equal, two turns": _lead(records, AFFINE, TWO_TURNS),
         }
         for name, lead in shown.items():
-            checks.append(Check.report(f"AET ahead of RotNet, points, {name}", mean_interval(lead)))
+            checks.append(Check.report(f"AET over RotNet, {name}, points", mean_interval(lead)))
         for arm in arms_of(records):
-            for metric, name in PANELS.items():
-                checks.append(Check.report(f"{arm}: {name}, %", mean(records, arm, metric)))
+            for metric in PANELS:
+                checks.append(Check.report(f"{arm}: {PROBES[metric]}, %", mean(records, arm, metric)))
         sentence = (
-            f"AET is {published.mean():+.1f} points from RotNet at the budgets of the released codes, and "
+            f"AET's lead over RotNet is {published.mean():+.1f} points at the budgets of the released codes, and "
             f"{equal.mean():+.1f} when as many pictures go through both networks."
         ) + (" So here AET had no lead to lose." if published.mean() <= 0 else "")
         return Verdict.of(*checks, sentence=sentence)
