@@ -12,12 +12,12 @@ from torchstone.lab import Unavailable
 from torchstone.studies.fewshot.pictures import (
     ALPHABETS,
     cifar_fs_pictures,
-    distinct,
     glyph_pictures,
     mini_imagenet_pictures,
     omniglot_pictures,
     turned,
 )
+from torchstone.studies.pictures import distinct
 
 
 def write_omniglot(root: Path, alphabets: tuple[str, ...]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
 
 from torchstone.data import Augment, ImageSet, affine_jitter, fashion_mnist, glyphs, images, random_flip
 from torchstone.lab import Unavailable
@@ -66,3 +68,15 @@ PICTURES: Mapping[str, Callable[[int], Pictures]] = {
     "fashion_mnist": fashion_pictures,
     "cifar10": cifar_pictures,
 }
+
+
+def distinct(drawings: UInt8[Tensor, "classes faces h w"]) -> Bool[Tensor, " classes"]:
+    """Which classes have no drawing that occurs twice, among their own or those of any other class.
+
+    >>> distinct(torch.tensor([[1, 2], [3, 3], [4, 5], [6, 5]], dtype=torch.uint8)[:, :, None, None])
+    tensor([ True, False, False, False])
+    """
+    rows = drawings.flatten(2).flatten(0, 1)
+    _, which, counts = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
+    once: Bool[Tensor, "classes faces"] = (counts[which] == 1).view(drawings.shape[:2])
+    return once.all(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -23,6 +22,7 @@ from torchstone.data import (
     stream,
 )
 from torchstone.lab import Unavailable
+from torchstone.studies.pictures import distinct
 
 ALPHABETS = ("Balinese", "Early_Aramaic", "Greek", "Japanese_(katakana)", "Korean", "Latin", "Sanskrit", "Tagalog")
 GLYPH_SHARES = (0.6, 0.1)  # of the characters, to base and validation; the others are novel
@@ -111,18 +111,6 @@ PICTURES: Mapping[str, Source] = {
     "mini_imagenet": mini_imagenet_pictures,
     "cifar_fs": cifar_fs_pictures,
 }
-
-
-def distinct(drawings: UInt8[Tensor, "classes faces h w"]) -> Bool[Tensor, " classes"]:
-    """Which classes have no drawing that occurs twice, among their own or those of any other class.
-
-    >>> distinct(torch.tensor([[1, 2], [3, 3], [4, 5], [6, 5]], dtype=torch.uint8)[:, :, None, None])
-    tensor([ True, False, False, False])
-    """
-    rows = drawings.flatten(2).flatten(0, 1)
-    _, which, counts = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
-    once: Bool[Tensor, "classes faces"] = (counts[which] == 1).view(drawings.shape[:2])
-    return once.all(1)
 
 
 def turned(pictures: ImageSet) -> ImageSet:

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from torchstone.data import Augment, Glyphs, ImageSet, affine_jitter, compose, glyphs, images, random_flip, stream
+from torchstone.data import Augment, ImageSet, affine_jitter, compose, glyphs, images, omniglot, random_flip, stream
 from torchstone.lab import Unavailable
 from torchstone.metric import class_disjoint_folds, class_disjoint_split
+from torchstone.studies.pictures import distinct
 
 VIEWS = 4  # of each drawing, to learn from
 JITTER = affine_jitter(degrees=10, scale=0.1, shear=10, shift=0.07, noise=0.1)
 PHOTOS = compose(random_flip(), affine_jitter(degrees=0, scale=0.3, shear=0, shift=0.15, noise=0))
+STROKES = affine_jitter(degrees=15, scale=0.15, shear=10, shift=0.07, noise=0)
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Task:
     """What is learned by what.
 
     Args:
-        pictures: ``glyphs``, or the name of a folder below ``$TORCHSTONE_DATA`` with a folder for each class.
-        base: classes for training and validation; a folder gives the first half of its classes.
+        pictures: ``glyphs``; ``omniglot``, as :func:`torchstone.data.omniglot` reads it from below ``$TORCHSTONE_DATA``;
+            or the name of a folder there with a folder for each class.
+        base: classes for training and validation; all but glyphs give the first half of their classes.
         test: classes to be tested on; a folder gives the others.
         side: of the pictures, in pixels.
         folds: of the base classes; each trains on all but one part of them, and validates on that.
@@ -42,8 +44,11 @@ class Task:
     dim: int
 
 
-FOLDERS = tuple(Task(name, 0, 0, 84, 4, "resnet12", 128) for name in ("cub200", "cars196", "sop"))
-"""The paper's three, as the user has them."""
+FOLDERS = (
+    *(Task(name, 0, 0, 84, 4, "resnet12", 128) for name in ("cub200", "cars196", "sop")),
+    Task("omniglot", 0, 0, 28, 4, "small", 128),
+)
+"""The paper's three, and handwriting, as the user has them."""
 
 
 class Fold(NamedTuple):
@@ -69,21 +74,13 @@ def parts_of(task: Task, seed: int) -> Parts:
 @lru_cache(maxsize=2)
 def _glyph_parts(task: Task, seed: int) -> Parts:
     letters = glyphs()
-    candidates = distinct(letters)
+    candidates = distinct(letters.images).nonzero().squeeze(1)
     order = candidates[torch.randperm(len(candidates), generator=stream(seed, "characters"))]
     base = letters.image_set(classes=order[: task.base])
     test = letters.image_set(classes=order[task.base : task.base + task.test])
     views = base.subset(torch.arange(len(base)).repeat_interleave(VIEWS))
     learned, seen = (drawn(part, task.side, stream(seed, name)) for name, part in [("learn", views), ("see", base)])
     return Parts(folds_of(learned, seen, task.folds), drawn(test, task.side, stream(seed, "test")), None)
-
-
-def distinct(letters: Glyphs) -> Tensor:
-    """The characters, by position, whose drawings all differ from one another and from those of other characters."""
-    drawings = letters.images.flatten(0, 1).flatten(1)
-    _, which, counts = torch.unique(drawings, dim=0, return_inverse=True, return_counts=True)
-    single: Tensor = (counts[which] == 1).view(letters.images.shape[:2])  # (characters, faces)
-    return single.all(1).nonzero().squeeze(1)
 
 
 def drawn(drawings: ImageSet, side: int, generator: torch.Generator) -> ImageSet:
@@ -111,10 +108,12 @@ def _folder_parts(task: Task) -> Parts:
     root = Path(os.environ.get("TORCHSTONE_DATA", ".")) / task.pictures
     if not root.is_dir():
         raise Unavailable(
-            f"This trial needs the pictures of {task.pictures} in {root}/<class>/*.jpg. Put them there, or set "
-            f"TORCHSTONE_DATA to the folder that holds {task.pictures}."
+            f"This trial needs the pictures of {task.pictures} in {root}: a folder for each class, or the official zips "
+            f"of Omniglot. Put them there, or set TORCHSTONE_DATA to the folder that holds {task.pictures}."
         )
-    pictures = images(root, size=task.side)
+    written = task.pictures == "omniglot"
+    pictures = omniglot(root, size=task.side) if written else images(root, size=task.side)
     inside, outside = class_disjoint_split(pictures.labels)
     base = pictures.subset(inside)
-    return Parts(folds_of(base, base, task.folds), renumbered(pictures.subset(outside)), PHOTOS)
+    held_out = renumbered(pictures.subset(outside))
+    return Parts(folds_of(base, base, task.folds), held_out, STROKES if written else PHOTOS)
