@@ -102,6 +102,24 @@ def test_a_batch_that_disagrees_is_named() -> None:
         discount()(torch.tensor([-2.0, 2.0]))
 
 
+@pytest.mark.parametrize("branches", ["enumerate", "sample"])
+def test_several_decisions_at_once_are_named(branches: str) -> None:
+    @program
+    def p(x):
+        return select(flag("big", x), x, 0 * x).sum()
+
+    p.holes["big"] = Threshold()
+    with pytest.raises(DisagreementError, match="tensor of several elements"):
+        objective(p, [(([1.0, 2.0],), 2.0)], branches)([0])
+
+
+def test_likelihood_is_that_of_the_target() -> None:
+    p = discount()
+    loss = objective(p, [((2.0,), 1.8)], "likelihood")([0])
+    chance = 1 / (1 + math.exp(-2.0))
+    assert loss.item() == pytest.approx(-math.log(chance + (1 - chance) * math.exp(-0.04)))
+
+
 def test_a_flag_without_features_is_one_decision() -> None:
     @program
     def twice(x):

@@ -17,7 +17,16 @@ class TooLongError(Exception):
 
 
 class DisagreementError(ValueError):
-    """Examples of a batch take different branches, of which Python can take only one."""
+    """Examples of a batch, or elements of a tensor, take different branches, of which Python can take only one."""
+
+
+def check_single(logits_ndim: int, most: int) -> None:
+    """Refuse one decision on many elements, where each path takes one outcome."""
+    if logits_ndim > most:
+        raise DisagreementError(
+            "A flag or choice was given a tensor of several elements, but a path takes one decision for each example. "
+            "Loop over the elements, or use branches='mix'."
+        )
 
 
 @dataclass
@@ -89,6 +98,7 @@ class Draw(Decider):
         self.steps += 1
         if self.steps > self.max_steps:
             raise TooLongError
+        check_single(logits.ndim, 1)
         log_p = logits.log_softmax(-1)
         index = int(torch.multinomial(log_p.detach().exp().cpu(), 1, generator=self.generator))
         self.log_p = self.log_p + log_p[index]

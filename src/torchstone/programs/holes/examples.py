@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.calls import Observer, Run, running
-from torchstone.programs.holes.deciders import Decider
+from torchstone.programs.holes.deciders import Decider, check_single
 
 Batching = Literal["vmap", "native", "none"]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -119,6 +119,7 @@ class Task:
         if self.batching == "none":
             losses = losses[None]
         log_p = torch.as_tensor(getattr(decider, "log_p", 0.0), dtype=losses.dtype, device=losses.device)
+        check_single(log_p.ndim, kept)
         return losses, log_p if self.batching == "vmap" else log_p.expand(losses.shape)
 
     def output(

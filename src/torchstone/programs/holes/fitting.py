@@ -75,6 +75,14 @@ class Fit:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Hardened:
+    """What it costs to decide: the mean loss before and after."""
+
+    before: float
+    after: float
+
+
 def rankable(restart: Restart) -> tuple[float, float]:
     """Losses to compare, with NaN last."""
     return tuple(x if math.isfinite(x) else math.inf for x in (restart.hardened, restart.loss))  # type: ignore[return-value]

@@ -15,6 +15,10 @@ BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
 ALL_PATHS = ("enumerate", "likelihood")
 
 
+class FallbackWarning(UserWarning):
+    """A program has too many paths to go through, so they are drawn."""
+
+
 class TooManyPathsError(ValueError):
     """A program has more paths than may be enumerated."""
 

@@ -4,7 +4,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -16,8 +16,16 @@ from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.deciders import Decider, Likeliest, Mean
 from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
 from torchstone.programs.holes.explain import explained
-from torchstone.programs.holes.fitting import Fit, fitted
-from torchstone.programs.holes.objective import ALL_PATHS, Branches, Objective, TooManyPathsError, called, paths
+from torchstone.programs.holes.fitting import Fit, Hardened, fitted
+from torchstone.programs.holes.objective import (
+    ALL_PATHS,
+    Branches,
+    FallbackWarning,
+    Objective,
+    TooManyPathsError,
+    called,
+    paths,
+)
 from torchstone.programs.holes.options import check_options
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
@@ -25,18 +33,6 @@ from torchstone.programs.holes.survey import ConfoundedWarning, check_reached, c
 from torchstone.programs.holes.validity import columns, outside, ranges, set_scales
 from torchstone.smoothness import Report
 from torchstone.smoothness import check as smoothness
-
-
-class FallbackWarning(UserWarning):
-    """A program has too many paths to go through, so they are drawn."""
-
-
-@dataclass(frozen=True)
-class Hardened:
-    """What it costs to decide: the mean loss before and after."""
-
-    before: float
-    after: float
 
 
 class Program(nn.Module):
@@ -132,14 +128,20 @@ class Program(nn.Module):
         self.ranges = ranges(task, self.averages)
         return Fit(tuple(found), branches, objective.truncated(), told)
 
-    def search(self, examples: Sequence[Any], *, loss: Loss = squared, most: int = 100_000, **options: Any) -> Search:
+    def search(
+        self,
+        examples: Sequence[Any],
+        *,
+        loss: Loss = squared,
+        batching: Batching = "vmap",
+        most: int = 100_000,
+        max_steps: int = 64,
+    ) -> Search:
         """Try every combination of the constants, and keep the best: where they are few, nothing beats it.
 
         Args:
-            examples: as in :meth:`fit`.
-            loss: as in :meth:`fit`.
+            examples, loss, batching, max_steps: as in :meth:`fit`.
             most: refuse more combinations than this.
-            options: ``batching`` and ``max_steps`` as in :meth:`fit`.
 
         Returns:
             How many combinations there were, the best loss, and how many reach it.
@@ -149,27 +151,33 @@ class Program(nn.Module):
 
         Paper: Gaunt et al. 2016, arXiv:1608.04428 (TerpreT): search dominates gradients on discrete programs.
         """
-        task = self._task(examples, loss, options.pop("batching", "vmap"))
-        max_steps = options.pop("max_steps", 64)
+        task = self._task(examples, loss, batching)
         prepare(task, "enumerate", max_steps)
         return searched(task, most, max_steps)
 
-    def check(self, examples: Sequence[Any], *, branches: Branches = "enumerate", **options: Any) -> Report:
+    def check(
+        self,
+        examples: Sequence[Any],
+        *,
+        branches: Branches = "enumerate",
+        batching: Batching = "none",
+        loss: Loss = squared,
+        max_paths: int = 64,
+        max_steps: int = 64,
+    ) -> Report:
         """Which holes a gradient reaches, and which line is in the way, before anything is trained.
 
         Args:
             examples: as in :meth:`fit`; the first is looked at.
-            branches: as in :meth:`fit`.
-            options: ``loss``, ``batching``, ``samples``, ``max_paths`` and ``max_steps`` as in :meth:`fit`.
+            branches, batching, loss, max_paths, max_steps: as in :meth:`fit`.
 
         Returns:
             The report of :func:`torchstone.smoothness.check` on the loss; parameters are those of ``program.holes``.
         """
-        task = self._task(examples, options.get("loss", squared), options.get("batching", "none"))
-        steps, most = options.get("max_steps", 64), options.get("max_paths", 64)
-        prepare(task, branches, steps)
+        task = self._task(examples, loss, batching)
+        prepare(task, branches, max_steps)
         generator = torch.Generator().manual_seed(0)
-        return self._report(Objective(task, branches, options.get("samples", 8), most, steps, generator))
+        return self._report(Objective(task, branches, 2, max_paths, max_steps, generator))
 
     def harden(self, examples: Sequence[Any], *, loss: Loss = squared, batching: Batching = "none") -> Hardened:
         """Make every decision certain: the likeliest choice, the sign of a flag, the nearest order.
