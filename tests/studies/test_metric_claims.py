@@ -30,7 +30,6 @@ from torchstone.studies.metric.unfair_protocols import (
     UnfairProtocolsInventProgress,
 )
 from torchstone.studies.pictures import distinct
-from torchstone.training import NonFiniteLossError
 
 CPU = torch.device("cpu")
 SMALL = Task("glyphs", 12, 6, 14, 2, "small", 8)
@@ -216,7 +215,7 @@ def test_a_library_setting_that_diverges_does_not_cost_the_tuned_one(
 
     def diverging(protocol: Protocol, name: str, *how: Any) -> list[torch.nn.Module]:
         if name == "untuned":
-            raise NonFiniteLossError("The loss was nan.")
+            raise FloatingPointError("The loss was nan.")
         return fresh(protocol, name, *how)
 
     monkeypatch.setattr(Protocol, "fresh", diverging)

@@ -93,7 +93,7 @@ class MetricLearningRealityCheck(Study):
             "Characters of which two typefaces have the same drawing, or which share one with another character, are "
             "left out.",
             "The scale 'paper' reads the user's folders, and Omniglot's handwriting where it is. It trains a ResNet-12 "
-            "(for Omniglot the small network) from scratch for 10,000 steps: no ImageNet weights come with this package.",
+            "(for Omniglot the small network) from scratch for 10,000 steps: the package has no ImageNet weights.",
         ],
     )
     compares: ClassVar[Sequence[str]] = (*OLD, *NEW)

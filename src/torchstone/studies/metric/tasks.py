@@ -25,8 +25,8 @@ class Task:
     """What is learned by what.
 
     Args:
-        pictures: ``glyphs``; ``omniglot``, as :func:`torchstone.data.omniglot` reads it from below ``$TORCHSTONE_DATA``;
-            or the name of a folder there with a folder for each class.
+        pictures: ``glyphs``; ``omniglot``, which :func:`torchstone.data.omniglot` reads from ``$TORCHSTONE_DATA``; or
+            the name of a folder there with a folder for each class.
         base: classes for training and validation; all but glyphs give the first half of their classes.
         test: classes to be tested on; a folder gives the others.
         side: of the pictures, in pixels.
@@ -108,8 +108,8 @@ def _folder_parts(task: Task) -> Parts:
     root = Path(os.environ.get("TORCHSTONE_DATA", ".")) / task.pictures
     if not root.is_dir():
         raise Unavailable(
-            f"This trial needs the pictures of {task.pictures} in {root}: a folder for each class, or the official zips "
-            f"of Omniglot. Put them there, or set TORCHSTONE_DATA to the folder that holds {task.pictures}."
+            f"This trial needs the pictures of {task.pictures} in {root}: a folder for each class, or Omniglot's zips. "
+            f"Put them there, or set TORCHSTONE_DATA to the folder that holds {task.pictures}."
         )
     written = task.pictures == "omniglot"
     pictures = omniglot(root, size=task.side) if written else images(root, size=task.side)
