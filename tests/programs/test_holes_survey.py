@@ -174,6 +174,7 @@ def test_bad_examples(examples: list, message: str) -> None:
     [
         ({"branches": "all"}, "branches must be one of enumerate, likelihood, sample, mix, relax, but it is 'all'"),
         ({"batching": "yes"}, "batching must be"),
+        ({"branches": "sample", "batching": "native"}, "must be written for one example"),
         ({"steps": -1}, "steps must be a whole number, 0 or more"),
         ({"restarts": 0}, "restarts must be"),
         ({"samples": 1}, "samples must be a whole number, 2 or more"),

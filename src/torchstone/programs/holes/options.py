@@ -12,6 +12,11 @@ def check_options(branches: Any, batching: Any, steps: Any, restarts: Any, lr: A
         raise ValueError(f"branches must be one of {', '.join(BRANCHES)}, but it is {branches!r}.")
     if batching not in ("vmap", "native", "none"):
         raise ValueError(f"batching must be 'vmap', 'native' or 'none', but it is {batching!r}.")
+    if branches == "sample" and batching == "native":
+        raise ValueError(
+            "branches='sample' draws a path for each example alone, so the function must be written for one example; "
+            "it can't be with batching='native'."
+        )
     if not (isinstance(lr, int | float) and 0 < lr < math.inf):
         raise ValueError(f"lr must be a positive number, but it is {lr!r}.")
     samples, max_paths, max_steps = counts

@@ -93,12 +93,11 @@ class Program(nn.Module):
             batching: ``"vmap"``: the function is written for one example, all run at once; ``"native"``: it takes
                 stacked examples; ``"none"``: one after the other (always so with ``"sample"``).
             loss: of an output and a target, element by element.
-            steps: of Adam, in each start.
-            restarts: how many starts.
-            lr: of Adam, at first.
+            steps, lr: of Adam in each start, and its rate at first.
+            restarts: how many starts; one whose loss is no number stops there, and is on record.
             batch: examples in a step; all of them by default.
             samples: paths drawn for each example, at least 2.
-            max_paths: with more paths, all paths become ``"sample"``, with a warning.
+            max_paths: with more paths, all paths become ``"sample"``, with a warning, unless batching is ``"native"``.
             max_steps: decisions in a path; longer paths are left out.
             check: whether to refuse a program in which a gradient is cut off.
             seed: of restarts, draws and noise.
@@ -183,8 +182,7 @@ class Program(nn.Module):
         """Make every decision certain: the likeliest choice, the sign of a flag, the nearest order.
 
         Args:
-            examples: on which to say what that costs; as in :meth:`fit`.
-            loss: as in :meth:`fit`.
+            examples, loss: on which to say what that costs, as in :meth:`fit`.
             batching: ``"none"`` or ``"native"``.
 
         Returns:
@@ -214,13 +212,12 @@ class Program(nn.Module):
         if name not in self.holes:
             raise LookupError(f"There is no hole {name!r}; there are {', '.join(map(repr, self.holes)) or 'none'}.")
         body, place = self.holes[name], places(self.function).get(name)
-        inputs = body.inputs if isinstance(body, Curve) else 0
-        written = place.arguments if place is not None else ()
+        inputs, written = body.inputs if isinstance(body, Curve) else 0, place.arguments if place else ()
         arguments = written if len(written) == inputs or not inputs else [f"x{j + 1}" for j in range(inputs)]
         return explained(name, body, arguments, self.ranges.get(name))
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The ranges of validity, and whether the program averages."""
+        """Where the holes are valid, and whether the program averages."""
         return {"ranges": self.ranges, "averages": self.averages}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -254,20 +251,19 @@ class Program(nn.Module):
                 with torch.no_grad():
                     paths(task.alone(), next(task.alone().singly()), max_paths, max_steps)
             except TooManyPathsError as error:
+                if task.batching == "native":
+                    raise
                 warnings.warn(f"{error} Now paths are drawn.", FallbackWarning, stacklevel=3)
                 return replace(task, batching="none"), "sample"
         return task, branches
 
     def _report(self, objective: Objective) -> Report:
         """The smoothness of the loss on the first example."""
-        single = replace(objective, task=objective.task.alone())
-        return smoothness(lambda: single([0]), params=self.holes)
+        return smoothness(lambda: replace(objective, task=objective.task.alone())([0]), params=self.holes)
 
     def _warn_outside(self, name: str, arguments: tuple[Any, ...], value: Any) -> Any:
-        if name in self.ranges:
-            body = cast(Curve, self.holes[name])
-            if len(arguments) == self.ranges[name].shape[1]:
-                outside(name, columns(arguments, body), self.ranges[name])
+        if name in self.ranges and len(arguments) == self.ranges[name].shape[1]:
+            outside(name, columns(arguments, cast(Curve, self.holes[name])), self.ranges[name])
         return value
 
 
