@@ -1,0 +1,1 @@
+"""Claims about what is known of a program before it is trained."""
