@@ -342,6 +342,13 @@ def test_actions_of_a_superposition_stack_add_up_to_1_at_most() -> None:
         SuperpositionStack(1).step(SuperpositionStack(1).start(), torch.zeros(1), torch.tensor(0.5), torch.tensor(0.7))
 
 
+@pytest.mark.parametrize("kind", EVERY)
+def test_an_empty_batch_is_one_too(kind: type[Memory]) -> None:
+    memory = kind(2)
+    _, read = memory.step(memory.start(0), *(x[0] for x in (y.float() for y in actions(memory, 1, 0))))
+    assert read.shape == (0, *memory.ends, 2)
+
+
 @pytest.mark.parametrize("arguments", [{"width": 0}, {"width": 2, "depth": 0}, {"width": 2, "top": 0}])
 def test_sizes_below_1_are_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be at least 1, but is 0"):

@@ -73,9 +73,10 @@ class SuperpositionStack(Memory):
     ) -> tuple[MemoryState, Float[Tensor, "*batch r"]]:
         """Push, pop and do nothing, each by its weight; then read. As :meth:`Memory.step`, with push + pop <= 1."""
         after = super().step(state, value, push, pop)
-        if (total := (push + pop).max()) > 1 + 4 * torch.finfo(push.dtype).eps:
+        total = push + pop
+        if (total > 1 + 4 * torch.finfo(push.dtype).eps).any():
             raise ValueError(
-                f"`push` and `pop` must add up to at most 1 in a superposition stack, but add up to {float(total):g}. "
+                f"`push` and `pop` must add up to at most 1 in a superposition stack, but add up to {total.max():g}. "
                 "Make them by a softmax, as memory.decide(logits) does."
             )
         return after
