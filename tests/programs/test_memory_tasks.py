@@ -63,6 +63,14 @@ def test_batches_are_a_function_of_seed_and_step(task: Task) -> None:
 
 
 @named
+def test_a_larger_batch_begins_with_the_smaller_one(task: Task) -> None:
+    few, many = (type(task)(**(vars(task) | {"batch": batch})).at(2) for batch in (3, 8))
+    for row in range(3):
+        assert torch.equal(few.inputs[row][few.mask[row]], many.inputs[row][many.mask[row]])
+        assert torch.equal(few.targets[row][few.scored[row]], many.targets[row][many.scored[row]])
+
+
+@named
 def test_padding_is_behind_and_never_counts(task: Task) -> None:
     batch = task.at(0)
     assert batch.inputs.shape == batch.targets.shape == batch.mask.shape == batch.scored.shape
@@ -205,6 +213,8 @@ def test_strings_of_the_counting_languages(language: Any, n: int, m: int, string
     ("make", "message"),
     [
         (lambda: Copy(lengths=(5, 4)), r"`lengths` must be \(shortest, longest\), but is \(5, 4\)"),
+        (lambda: Copy(lengths=6), r"`lengths` must be \(shortest, longest\), but is 6"),
+        (lambda: Copy(lengths=(6,)), r"`lengths` must be \(shortest, longest\), but is \(6,\)"),
         (lambda: Copy(lengths=(0, 4)), r"`lengths\[0\]` must be at least 1"),
         (lambda: Copy(batch=0), "`batch` must be at least 1"),
         (lambda: Copy(symbols=0), "`symbols` must be at least 1"),
@@ -271,6 +281,8 @@ def test_what_cannot_be_scored_is_refused_in_words() -> None:
     batch = batch_of([[0, 1]], [[1, 1]])
     with pytest.raises(ValueError, match=r"\(b, t\) = \(1, 2\) of the batch, but has shape \(1, 3, 4\)"):
         score(torch.zeros(1, 3, 4), batch)
+    with pytest.raises(ValueError, match=r"\(b, t\) = \(1, 2\) of the batch, but has shape \(1, 3, 4\)"):
+        sequence_loss(torch.zeros(1, 3, 4), batch)
     with pytest.raises(ValueError, match="`logits` has NaN"):
         score(torch.full((1, 2, 4), torch.nan), batch)
     with pytest.raises(ValueError, match="no step counts"):

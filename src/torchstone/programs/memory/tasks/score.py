@@ -57,18 +57,27 @@ def sequence_loss(logits: Float[Tensor, "b t words"], batch: SequenceBatch) -> F
         batch: what the logits were made from.
 
     Returns:
-        A 0-d tensor, in nats.
+        A 0-d tensor, in nats; NaN if no step counts.
+
+    Raises:
+        ValueError: shapes that don't fit.
     """
+    check_shape(logits, batch)
     return cross_entropy(logits[batch.scored], batch.targets[batch.scored])
 
 
 def check_logits(logits: Tensor, batch: SequenceBatch) -> None:
+    """Refuse logits of another batch, and what can't be scored."""
+    check_shape(logits, batch)
+    check_finite("logits", logits)
+    if not batch.scored.any(1).all():
+        raise ValueError("`batch` has a sequence of which no step counts: it can be neither right nor wrong.")
+
+
+def check_shape(logits: Tensor, batch: SequenceBatch) -> None:
     """Refuse logits of another batch."""
     if logits.ndim != 3 or logits.shape[:2] != batch.targets.shape:
         raise ValueError(
             f"`logits` must be (b, t, words) with (b, t) = {tuple(batch.targets.shape)} of the batch, but has shape "
             f"{tuple(logits.shape)}."
         )
-    check_finite("logits", logits)
-    if not batch.scored.any(1).all():
-        raise ValueError("`batch` has a sequence of which no step counts: it can be neither right nor wrong.")

@@ -52,6 +52,8 @@ class Task(ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lengths, tuple | list) or len(self.lengths) != 2:
+            raise ValueError(f"`lengths` must be (shortest, longest), but is {self.lengths!r}.")
         shortest, longest = self.lengths
         check_size("lengths[0]", shortest)
         check_size("lengths[1]", longest)
