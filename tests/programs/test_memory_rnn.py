@@ -264,6 +264,42 @@ def test_bad_networks_are_refused_in_words() -> None:
         Transducer(3, nn.LSTM(3, 4, device="meta"))
 
 
+def test_what_is_no_cell_or_no_memory_is_refused_in_words() -> None:
+    for sequences_at_once in (nn.LSTM, nn.GRU):
+        with pytest.raises(
+            TypeError, match=r"one step at a time, but nn.(LSTM|GRU) takes sequences.* nn.(LSTM|GRU)Cell"
+        ):
+            MemoryRNN(sequences_at_once(8, 6, device="meta"), NeuralStack(3))
+    with pytest.raises(TypeError, match="`memory` must be a memory such as NeuralStack"):
+        MemoryRNN(nn.LSTMCell(8, 6, device="meta"), NeuralStack)  # type: ignore[arg-type]
+
+
+def test_the_state_of_another_network_is_refused_in_words() -> None:
+    net, x = network(NeuralStack(3)), sequences()
+    with pytest.raises(TypeError, match=r"`state` must be what a MemoryRNN returned .* but is a tuple"):
+        net(x, (torch.zeros(4, 6), torch.zeros(4, 6)))
+    others = [network(NeuralStack(2)), network(NeuralStack(3), cell=nn.GRUCell), network(NeuralStack(3), copies=2)]
+    for other in [*others, network(NeuralStack(3)).float()]:
+        with pytest.raises(ValueError, match="`state` is of another network"):
+            net(x, other.start(4))
+
+
+def test_a_trace_in_bfloat16_is_drawn() -> None:
+    net = network(NeuralStack(3)).bfloat16()
+    assert net.trace(sequences(1, 3)[0].bfloat16()).figure().axes
+
+
+def test_cells_that_are_carried_over_count_for_the_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = network(NeuralStack(3)), sequences()
+    _, state = net(x)
+    monkeypatch.setattr(rnn_module, "MUCH", 4 * 3 * 8 * (7 * 7 + 7 * 7 // 2) - 1)
+    with pytest.warns(LongSequenceWarning):
+        net(x, state.detach())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net(x)
+
+
 def test_gradients_that_will_take_gigabytes_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rnn_module, "MUCH", 4 * 3 * 8 * 7 * 7 // 2 - 1)  # b m bytes t t / 2
     net = network(NeuralStack(3))

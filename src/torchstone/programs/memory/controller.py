@@ -45,7 +45,17 @@ def first_state(cell: nn.Module, inputs: int, hidden: int) -> list[nn.Parameter]
 
 
 def sizes(cell: nn.Module, memory: Memory, copies: int) -> tuple[int, int, int]:
-    """How many numbers a cell takes as an input, how many it gives, and how many it reads from its memories."""
+    """How many numbers a cell takes as an input, how many it gives, and how many it reads from its memories.
+
+    Raises:
+        TypeError: the memory is none, or the cell none: it has no sizes, or takes whole sequences.
+        ValueError: the cell has no room for an input.
+    """
+    if not isinstance(memory, Memory):
+        raise TypeError(f"`memory` must be a memory such as NeuralStack(width), but is {memory!r}.")
+    if isinstance(cell, nn.RNNBase):
+        name = type(cell).__name__
+        raise TypeError(f"`cell` must take one step at a time, but nn.{name} takes sequences. Give it nn.{name}Cell.")
     takes, gives = (getattr(cell, name, None) for name in ("input_size", "hidden_size"))
     if not isinstance(takes, int) or not isinstance(gives, int):
         raise TypeError(
@@ -58,6 +68,32 @@ def sizes(cell: nn.Module, memory: Memory, copies: int) -> tuple[int, int, int]:
             f"{reads} + the size of an input."
         )
     return takes - reads, gives, reads
+
+
+def check_carried(state: RNNState, fresh: RNNState) -> None:
+    """Refuse a state that another network left, or another batch."""
+    if not isinstance(state, RNNState):
+        raise TypeError(
+            f"`state` must be what a MemoryRNN returned or its start(batch), but is a {type(state).__name__}. It holds "
+            "the memory beside the parts of the cell's state: RNNState(hidden, memory)."
+        )
+    if len(state.hidden[0]) != len(fresh.hidden[0]):
+        raise ValueError(
+            f"`state` is for a batch of {len(state.hidden[0])}, but `x` has {len(fresh.hidden[0])} sequences."
+        )
+    found, expected = kind(state), kind(fresh)
+    if found != expected:
+        raise ValueError(
+            f"`state` is of another network: its parts are {found}, but those of this one {expected}. Begin with "
+            "rnn.start(batch)."
+        )
+
+
+def kind(state: RNNState) -> str:
+    """Shapes and dtypes of a state's parts, but for the number of cells."""
+    values = state.memory.values
+    memory = f"{tuple(values.shape[:-2])} x cells x {values.shape[-1]} {values.dtype}"
+    return ", ".join([*(f"{tuple(part.shape)} {part.dtype}" for part in state.hidden), f"memory {memory}"])
 
 
 def parts(state: Any) -> tuple[Tensor, ...]:

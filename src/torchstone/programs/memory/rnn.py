@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from torchstone.nets.seeded import seeded
-from torchstone.programs.memory.controller import Moment, RNNState, advance, first_state, sizes
+from torchstone.programs.memory.controller import Moment, RNNState, advance, check_carried, first_state, sizes
 from torchstone.programs.memory.inputs import check_mask, check_noise, check_size
 from torchstone.programs.memory.memory import Memory
 from torchstone.programs.memory.trace import Trace, trace_of
@@ -56,6 +56,7 @@ class MemoryRNN(nn.Module):
         noise: as above; may be changed at any time.
 
     Raises:
+        TypeError: ``cell`` takes whole sequences, as ``nn.LSTM`` does, or doesn't say its sizes; no memory.
         ValueError: the cell has no room for an input beside what is read; a size below 1; negative noise.
 
     >>> from torchstone.programs.memory import NeuralStack
@@ -119,6 +120,7 @@ class MemoryRNN(nn.Module):
             Outputs like ``x``, and the state after the last step of each sequence.
 
         Raises:
+            TypeError: ``state`` is no :class:`RNNState`.
             ValueError: ``x`` is of another shape or has no step; ``mask`` or ``state`` don't fit it.
 
         Warns:
@@ -145,6 +147,8 @@ class MemoryRNN(nn.Module):
         """The discrete automaton that was learned: a copy that rounds its pushes and pops to {0, 1}.
 
         With whole actions the memory is an ordinary stack, queue or deque: nothing fades, however long the sequence.
+        Each push and pop is rounded by itself, so a network that relies on half-hearted ones becomes another program:
+        one that pushed its start mark by 0.54 pushes all of it and may be right no more. Look at :meth:`trace`.
         No gradient reaches the actions any more. :func:`hardened` does it for networks that contain such ones.
         """
         return hardened(self)
@@ -224,15 +228,17 @@ class MemoryRNN(nn.Module):
                 f"{self.input_size + self.reads} inputs, what is read takes {self.reads}."
             )
         b, t = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
-        if state is not None and len(state.hidden[0]) != b:
-            raise ValueError(f"`state` is for a batch of {len(state.hidden[0])}, but `x` has {b} sequences.")
+        if state is not None:
+            check_carried(state, self.start(b))
         if mask is not None:
             check_mask(mask, x.shape[:2])
         if torch.is_grad_enabled():
-            self._warn_of_memory(b, t, x.element_size())
+            carried = 0 if state is None else state.memory.strengths.shape[-1]
+            self._warn_of_memory(b, t, carried, x.element_size())
 
-    def _warn_of_memory(self, b: int, t: int, item: int) -> None:
-        kept = b * self.copies * math.prod(self.memory.ends) * self.memory.width * item * t * t // 2
+    def _warn_of_memory(self, b: int, t: int, carried: int, item: int) -> None:
+        twice_cells = 2 * carried * t + math.prod(self.memory.ends) * t * t  # of all steps together
+        kept = b * self.copies * self.memory.width * item * twice_cells // 2
         if kept > MUCH:
             warnings.warn(
                 f"Gradients through {t} steps keep the cells of every step, about {kept / 2**30:.0f} GiB. Cut the "

@@ -79,7 +79,7 @@ class Trace:
         import matplotlib
 
         colours = matplotlib.colormaps["Greys"].with_extremes(bad="white")
-        image = axes.imshow(self.strengths[:, copy].T.numpy(), cmap=colours, vmin=0, vmax=1, aspect="auto")
+        image = axes.imshow(self.strengths[:, copy].T.float().numpy(), cmap=colours, vmin=0, vmax=1, aspect="auto")
         for row in range(1, self.strengths.shape[-1]):
             axes.axhline(row - 0.5, color="white", linewidth=1.2)
         axes.set_ylabel("cell")
@@ -88,8 +88,8 @@ class Trace:
 
     def _draw_actions(self, axes: "Axes", copy: int, end: int, name: str) -> None:
         steps = range(len(self.push))
-        axes.bar(steps, self.push[:, copy, end].numpy(), color=COLOURS[0], label="push")
-        axes.bar(steps, -self.pop[:, copy, end].numpy(), color=COLOURS[1], label="pop")
+        axes.bar(steps, self.push[:, copy, end].float().numpy(), color=COLOURS[0], label="push")
+        axes.bar(steps, -self.pop[:, copy, end].float().numpy(), color=COLOURS[1], label="pop")
         axes.axhline(0, color="0.3", linewidth=0.8)
         axes.set_ylim(-1.05, 1.05)
         axes.set_yticks([-1, 0, 1], ["pop", "", "push"], fontsize=8)
