@@ -115,6 +115,8 @@ class ClassifierHardlyMatters(Study):
             "C is chosen on validation classes for each classifier; the paper has 1. Supports are not augmented.",
             "The paper states no bound for the difference between classifiers; half of the embedding's effect is "
             "ours, and so is four times as many base classes as the measure of a better embedding.",
+            "To decide at five shots, with the spread that seven seeds showed, would take 30 seeds for a share of "
+            "0.4, with a chance of 87 %. The share that they showed is above a half.",
             "The scale 'paper' has the paper's networks and data sets, but not its augmentation of colours.",
         ],
     )

@@ -109,6 +109,8 @@ class DistillationHelpsFewShot(Study):
             "Judged at 20 ways, where accuracies don't crowd at the top; 5 ways, as in the paper, are reported.",
             "Supports are not augmented. The scale 'paper' has the paper's networks, schedule and data sets, but not "
             "its augmentation of colours.",
+            "To decide, with the spread that twelve seeds showed at one shot, would take 45 seeds for a gain of 1 "
+            "point and 145 for one of 0.8 points, each with a chance of 80 %.",
         ],
     )
     compares = (DISTILLED, PLAIN)
