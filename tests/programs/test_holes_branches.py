@@ -115,9 +115,9 @@ def test_several_decisions_at_once_are_named(branches: str) -> None:
 
 def test_likelihood_is_that_of_the_target() -> None:
     p = discount()
-    loss = objective(p, [((2.0,), 1.8)], "likelihood")([0])
+    loss = objective(p, [((2.0,), 0.8)], "likelihood")([0])
     chance = 1 / (1 + math.exp(-2.0))
-    assert loss.item() == pytest.approx(-math.log(chance + (1 - chance) * math.exp(-0.04)))
+    assert loss.item() == pytest.approx(-math.log(chance * math.exp(-1.0) + (1 - chance) * math.exp(-1.44)))
 
 
 def test_a_flag_without_features_is_one_decision() -> None:
