@@ -41,7 +41,7 @@ def mixture_density() -> Program:
     def loss(gate: Gate) -> Tensor:
         hidden = gate(torch.tanh, gate(net["body"], x))
         mean, spread = gate(net["mean"], hidden), F.softplus(gate(net["spread"], hidden)) + 0.1
-        density = torch.distributions.Normal(mean, spread).log_prob(y)
+        density = torch.distributions.Normal(mean, spread).log_prob(y)  # type: ignore[no-untyped-call]
         return -torch.logsumexp(density + F.log_softmax(gate(net["weight"], hidden), -1), -1).mean()
 
     return Program(net, loss)
@@ -166,11 +166,12 @@ def prototypes() -> Program:
 
 def inner_step() -> Program:
     """One step of descent on the head, differentiated."""
-    net = modules(body=nn.Linear(5, 8), head=nn.Linear(8, 3))
+    head = nn.Linear(8, 3)
+    net = modules(body=nn.Linear(5, 8), head=head)
     (x, fresh), (y, wanted) = torch.randn(2, 9, 5), (labels(9, 3), labels(9, 3))
 
     def loss(gate: Gate) -> Tensor:
-        weight, bias = net["head"].weight, net["head"].bias
+        weight, bias = head.weight, head.bias
         first = F.cross_entropy(F.linear(torch.tanh(gate(net["body"], x)), weight, bias), y)
         slopes = torch.autograd.grad(first, (weight, bias), create_graph=True)
         moved = [p - 0.5 * slope for p, slope in zip((weight, bias), slopes, strict=True)]

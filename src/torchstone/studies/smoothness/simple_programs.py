@@ -22,12 +22,13 @@ def classifier() -> Program:
 
 def regression_with_weight_decay() -> Program:
     """A squared error, and a penalty on weights."""
-    net = modules(body=nn.Sequential(nn.Linear(5, 10), nn.Tanh()), head=nn.Linear(10, 1))
+    head = nn.Linear(10, 1)
+    net = modules(body=nn.Sequential(nn.Linear(5, 10), nn.Tanh()), head=head)
     x, y = torch.randn(20, 5), torch.randn(20, 1)
 
     def loss(gate: Gate) -> Tensor:
         error = gate(F.mse_loss, gate(net["head"], gate(net["body"], x)), y)
-        return error + 0.01 * gate(lambda: net["head"].weight.square().sum())
+        return error + 0.01 * gate(lambda: head.weight.square().sum())
 
     return Program(net, loss)
 

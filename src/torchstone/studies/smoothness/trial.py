@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import NamedTuple
 
 import torch
@@ -138,10 +139,9 @@ def accused(found: Iterable[Alarm], truth: Truth) -> bool:
 
 def at_the_line(alarm: Alarm, gate: At) -> bool:
     """Whether an alarm names a line of the mutation, or of the stage that it mutates."""
-    functions = [f for f in (gate.mutation, gate.stage) if hasattr(f, "__code__")]
+    codes = [f.__code__ for f in (gate.mutation, gate.stage) if isinstance(f, FunctionType)]
     return any(
-        alarm.file == f.__code__.co_filename and alarm.line in {line for *_, line in f.__code__.co_lines()}
-        for f in functions
+        alarm.file == code.co_filename and alarm.line in {line for *_, line in code.co_lines()} for code in codes
     )
 
 
