@@ -153,12 +153,14 @@ class CutsAreFound(Study):
             Figure(
                 "Mistakes that are found",
                 "For each kind of mistake the share of mutants that the check finds before training, with a 95 % "
-                "interval, and the share that loss.backward() raises an error on. In brackets, how many mutants.",
+                "interval, and the share that loss.backward() raises an error on. In brackets, how many mutants. "
+                "The dashed line is for all kinds together.",
                 findings(caught, threshold=RECALL),
             ),
             Figure(
                 "Silence where nothing is wrong",
-                "The share of sound programs without any alarm, by what was changed in them. In brackets, how many.",
+                "The share of sound programs without any alarm, by what was changed in them. In brackets, how many. "
+                "The dashed line is for all of them together.",
                 silence(quiet, threshold=QUIET),
             ),
         ]
