@@ -81,11 +81,15 @@ class TestPathwiseBeatsScoreWhenSmooth:
     def planted(self, ratio: float = 2.0, reaches_at: int = 2) -> list[Record]:
         """The score climbs evenly from 0 to 40; the path is as high at the look ``reaches_at``."""
         looks = torch.arange(41.0)
-        curves = {"score": looks, "pathwise": looks * 40 / reaches_at}
+        curves = {"score": looks, "leave-one-out": looks, "pathwise": looks * 40 / reaches_at}
         return [
             Record(
                 Trial(arm, seed, {"steps": 400}),
-                {"bound": float(curve[-1]), "rate": 0.01, "log variance ratio": ratio + 0.02 * jitter(seed)},
+                {
+                    "bound": float(curve[-1]),
+                    "log variance ratio of score": ratio + 0.02 * jitter(seed),
+                    "log variance ratio of leave-one-out": 0.5,
+                },
                 {"curve": curve},
                 1.0,
             )

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchstone.lab import Estimate
 from torchstone.pictures import svg
 
-PATH, SCORE = "#2b5c8a", "#c8553d"
+PATH, SCORE, MUTED = "#2b5c8a", "#c8553d", "#6b6b6b"
 
 
 def pairs_of_bars(panels: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]]) -> str:
@@ -38,7 +38,7 @@ def learning_curves(curves: Mapping[str, Tensor], steps: int) -> str:
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     ax = figure.subplots()
-    for (name, lines), colour, marker in zip(curves.items(), (PATH, SCORE), "oD", strict=True):
+    for (name, lines), colour, marker in zip(curves.items(), (PATH, SCORE, MUTED), "oDs", strict=True):
         at = [steps * look / max(1, lines.shape[1] - 1) for look in range(lines.shape[1])][1:]
         for line in lines[:, 1:]:
             ax.plot(at, line.tolist(), color=colour, linewidth=0.6, alpha=0.6)
