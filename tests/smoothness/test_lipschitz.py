@@ -92,6 +92,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "cross entropy": (lambda x: F.cross_entropy(x, torch.tensor([0, 1])), (2, 6)),
     "cross entropy with ignored": (lambda x: F.cross_entropy(x, torch.tensor([0, -100])), (2, 6)),
     "cross entropy, summed": (lambda x: F.cross_entropy(x, torch.tensor([0, 1]), reduction="sum"), (2, 6)),
+    "cross entropy of masses": (lambda x: F.cross_entropy(x, fixed(5, 2, 6).abs()), (2, 6)),
     "l1": (lambda x: F.l1_loss(x, V), (6,)),
     "l1, summed, of two": (lambda x: F.l1_loss(x, -x.flip(0), reduction="sum"), (6,)),
     "norm": (lambda x: x.norm(dim=-1), (2, 6)),
@@ -113,6 +114,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "reflected": (lambda x: F.pad(x, (2, 2), mode="reflect"), (1, 6)),
     "padded": (lambda x: F.pad(x, (2, 2), value=7.0), (1, 6)),
     "written into": (lambda x: written(x), (6,)),
+    "written into all rows": (lambda x: written_whole(x), (6,)),
     "in place": (lambda x: (x * 2).mul_(3).add_(x), (6,)),
     "masked": (lambda x: x.masked_fill(V > 0, 1.0), (6,)),
     "where": (lambda x: torch.where(V > 0, x, 2 * x), (6,)),
@@ -125,6 +127,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "unbatched convolution": (lambda x: F.conv2d(x, K), MAPS[1:]),
     "transposed convolution": (lambda x: F.conv_transpose2d(x, K.transpose(0, 1), stride=2), MAPS),
     "max pooling": (lambda x: F.max_pool2d(x, 3, 1), MAPS),
+    "max pooling, unbatched": (lambda x: F.max_pool2d(x, 3, 1), MAPS[1:]),
     "max pooling, dilated": (lambda x: F.max_pool2d(x, 2, 2, dilation=2), MAPS),
     "distance": (lambda x: torch.dist(x, -x.flip(0)), (6,)),
     "max pooling, apart": (lambda x: F.max_pool2d(x, 2), MAPS),
@@ -144,6 +147,12 @@ def written(x: Tensor) -> Tensor:
     h = torch.zeros(3, 6, dtype=x.dtype)
     h[1:] = x
     h[0] = 2 * x
+    return h
+
+
+def written_whole(x: Tensor) -> Tensor:
+    h = torch.zeros(3, 6, dtype=x.dtype)
+    h[:] = x
     return h
 
 
@@ -183,6 +192,13 @@ UNBOUNDED: dict[str, Function] = {
     "self-product": lambda x: x @ x,
     "rounding": lambda x: x.round(),
     "attention": lambda x: F.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None]),
+    "running maximum, of no known bound": lambda x: x.cummax(0).values,
+    "distance of another norm": lambda x: torch.dist(x, 2 * x, 1),
+    "l1 that broadcasts": lambda x: F.l1_loss(x[:1], torch.ones(1, 6), reduction="sum"),
+    "cross entropy, the old way": lambda x: F.cross_entropy(x, torch.tensor(1), size_average=False),
+    "weighted bags": lambda x: F.embedding_bag(
+        torch.tensor([[0, 1]]), x[:, None], None, mode="sum", per_sample_weights=x[None, :2]
+    ),
     "jump": lambda x: torch.where(x > 0, x, x + 1),
     "chosen row": lambda x: torch.eye(6)[x.argmax()] * 1.0,
     "one over": lambda x: 1 / x,
@@ -190,6 +206,7 @@ UNBOUNDED: dict[str, Function] = {
 
 
 @pytest.mark.parametrize("name", UNBOUNDED)
+@pytest.mark.filterwarnings("ignore:Using a target size", "ignore:size_average and reduce")
 def test_no_bound_is_given_where_there_is_none(name: str) -> None:
     x = torch.rand(6, generator=torch.Generator().manual_seed(0)) + 0.5
     assert bound_of(UNBOUNDED[name], x if name != "attention" else x[:, None]) == math.inf

@@ -71,7 +71,7 @@ class Call:
     @property
     def numel(self) -> int:
         """Entries of the result, or of what was written into."""
-        results = [self.x.data] if self.result is None else list(tensors(self.result))
+        results = tensors(self.args[:1] if self.result is None else self.result)
         return sum(tensor.numel() for tensor in results if tensor.is_floating_point() or tensor.is_complex())
 
     def spread(self, operand: Operand) -> float:

@@ -71,7 +71,7 @@ def huber_order(call: Call) -> Order:
 def windows(call: Call) -> float:
     r"""Each entry is in at most :math:`\prod \lceil k / s \rceil` windows of max pooling."""
     kernel = call.given(1, "kernel_size")
-    dims = call.x.data.ndim - 2 if call.name.endswith("d") else 1
+    dims = int(call.name[-2])  # of max_pool2d: 2, with a batch or without
     sizes = [kernel] * dims if isinstance(kernel, int) else list(kernel)
     stride = call.given(2, "stride") or sizes
     strides = [stride] * dims if isinstance(stride, int) else list(stride)
@@ -108,9 +108,19 @@ def norm_slope(call: Call) -> float:
     return call.spread(call.x) if euclidean and call.kwargs.get("ord", 2) in (None, 2, "fro") else math.inf
 
 
+def distance_slope(call: Call) -> float:
+    """The triangle inequality for the Euclidean distance of two tensors of one shape."""
+    alike = len({operand.data.shape for operand in call.operands.values()}) == 1
+    return scaled(math.sqrt(2), slope(1)(call)) if alike and call.given(2, "p", 2) == 2 else math.inf
+
+
 def mean_or_sum(call: Call) -> float:
     """Lipschitz bound of a loss of slope 1 per entry: n entries give sqrt(n) as a sum, 1/sqrt(n) as a mean."""
-    n = max(operand.data.numel() for operand in call.operands.values())
+    sizes = {operand.data.numel() for operand in call.operands.values()}
+    unusual = (call.given(2, "size_average"), call.given(3, "reduce"), call.given(5, "weight"))
+    if len(sizes) > 1 or unusual != (None, None, None):
+        return math.inf
+    (n,) = sizes
     factor = {"mean": 1 / math.sqrt(n), "sum": math.sqrt(n), "none": 1.0}[call.given(4, "reduction", "mean")]
     return scaled(factor, math.hypot(*(call.spread(operand) for operand in call.dependent)) * math.sqrt(2))
 
@@ -150,9 +160,10 @@ KINKED: Table = {
     **rows("softsign", kinked(1, 1, -1, 1, shape=general)),
     **rows("clamp clip clamp_min clamp_max", Rule(Order(0), pieces, slope(1), clamped, ramp=clamp_ramp)),
     **rows("max min amax amin aminmax maximum minimum fmax fmin", Rule(Order(0), pieces, slope(1), kept)),
-    **rows("median nanmedian kthvalue topk sort msort cummax cummin mode", Rule(Order(0), pieces, slope(1), kept)),
+    **rows("median nanmedian kthvalue topk sort msort mode", Rule(Order(0), pieces, slope(1), kept)),
+    **rows("cummax cummin", Rule(Order(0), pieces, range=kept)),
     **rows("quantile nanquantile", Rule(Order(0), pieces, range=kept)),
-    **rows("dist", kinked(0, math.sqrt(2), 0, shape=general)),
+    **rows("dist", kinked(0, distance_slope, 0, shape=general)),
     **rows("norm vector_norm frobenius_norm", kinked(0, norm_slope, 0, shape=general)),
     **rows("matrix_norm nuclear_norm svdvals", kinked(0, INF, 0, shape=general)),
     **rows("cdist pdist pairwise_distance", kinked(0, INF, 0, shape=general)),

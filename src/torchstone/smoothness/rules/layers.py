@@ -3,6 +3,8 @@
 import math
 from types import FunctionType
 
+from torch import Tensor
+
 from torchstone.smoothness.call import Call
 from torchstone.smoothness.domain import Shape
 from torchstone.smoothness.orders import Order
@@ -43,14 +45,23 @@ def layer_norm(call: Call) -> float:
 def cross_entropy(call: Call) -> float:
     r""":math:`\sqrt 2` for each example: :math:`\sqrt{2 / b}` for a mean, :math:`\sqrt{2 b}` for a sum."""
     x = call.x
-    if call.dependent != [x] or call.given(2, "weight") is not None or call.given(7, "label_smoothing", 0.0):
+    unusual = (call.given(2, "weight"), call.given(3, "size_average"), call.given(5, "reduce"))
+    if call.dependent != [x] or unusual != (None, None, None) or call.given(7, "label_smoothing", 0.0):
         return math.inf
-    b = x.data.numel() // (x.data.shape[1] if x.data.ndim > 1 else x.data.shape[0])
+    classes = 1 if x.data.ndim > 1 else 0
+    b = x.data.numel() // x.data.shape[classes]
     target = call.given(1, "target")
     if call.given(6, "reduction", "mean") == "mean" and not target.is_floating_point():
         b = max(1, int((target != call.given(4, "ignore_index", -100)).sum()))
     factor = {"mean": 1 / math.sqrt(b), "sum": math.sqrt(b), "none": 1.0}[call.given(6, "reduction", "mean")]
-    return scaled(math.sqrt(2) * factor, x.value.lipschitz)
+    return scaled(math.sqrt(2) * factor * mass(target, classes), x.value.lipschitz)
+
+
+def mass(target: Tensor, classes: int) -> float:
+    """What the probabilities of an example add up to, at most; infinite if one is negative, 1 for class numbers."""
+    if not target.is_floating_point():
+        return 1.0
+    return math.inf if bool((target < 0).any()) else float(target.sum(classes).max())
 
 
 def square_shape(call: Call) -> Shape:
@@ -63,6 +74,17 @@ def looked_up(call: Call) -> float:
     table, indices = call.operand(0, "weight"), call.operand(1, "indices").data
     most = int(indices.flatten().bincount().max()) if indices.numel() else 0
     return scaled(math.sqrt(most), table.value.lipschitz)
+
+
+def bag_order(call: Call) -> Order:
+    """The largest of each column of a bag (mode 2), or a sum or mean."""
+    return Order(0 if call.given(4, "mode", 0) == 2 else INF, analytic=call.given(4, "mode", 0) != 2)
+
+
+def bag_shape(call: Call) -> Shape:
+    """Rows of the table, times their weights, if there are any."""
+    table, weights = call.operand(0, "weight").value.shape, call.operand(6, "per_sample_weights").value.shape
+    return (table * weights).cut() if call.given(4, "mode", 0) == 2 else table * weights
 
 
 def probabilities(call: Call) -> Need | None:
@@ -78,7 +100,7 @@ LAYERS: Table = {
     **rows("instance_norm group_norm local_response_norm rms_norm weight_norm", Rule()),
     **rows("layer_norm", Rule(lipschitz=layer_norm)),
     **rows("embedding", Rule(shape=shape_of, lipschitz=looked_up)),
-    **rows("embedding_bag", Rule(shape=shape_of)),
+    **rows("embedding_bag", Rule(bag_order, bag_shape)),
     **rows("lstm gru rnn_tanh lstm_cell gru_cell rnn_tanh_cell", Rule()),
     **rows("rnn_relu rnn_relu_cell", Rule(Order(0), shape=lambda call: shape_of(call).power(INF).cut())),
     **rows("scaled_dot_product_attention", Rule()),
