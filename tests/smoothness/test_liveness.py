@@ -110,6 +110,9 @@ of("checkpoint", lambda w, v, x: weigh(checkpoint(lambda h: torch.tanh(h @ w) * 
 of("fft", lambda w, v, x: torch.fft.rfft(x @ w).abs().sum() + torch.view_as_real(torch.complex(v, v)).pow(3).sum())
 of("complex", lambda w, v, x: weigh((x @ w * torch.complex(v, 2 * v)).real))
 of("prelu", lambda w, v, x: weigh(F.prelu(x @ w, v)))
+of("sparse", lambda w, v, x: weigh(torch.sparse.mm((x @ w).to_sparse(), v.diag())))
+of("gamma sample", lambda w, v, x: weigh(torch.distributions.Gamma((x @ w).exp(), 1.0).rsample() * v))
+of("func.grad of another", lambda w, v, x: weigh(torch.func.grad(lambda u: ((x @ w).tanh() * u).sum())(v)))
 of("contiguous", lambda w, v, x: weigh((x @ w).T.contiguous().view(-1)) + v.expand(2, 3).reshape(6).prod())
 of("clamped", lambda w, v, x: weigh((x @ w).clamp(-1, 1) + v.clamp(min=-5)))
 of("ones like", lambda w, v, x: weigh(torch.ones_like(x @ w) * v))
@@ -185,6 +188,26 @@ def base_written_before_view_is_read(w: Tensor, v: Tensor, x: Tensor) -> Tensor:
     view = h.T
     h.copy_(x @ w)
     return weigh(view)
+
+
+@program
+def written_whole(w: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    h = x @ w
+    h[:] = v
+    return weigh(h)
+
+
+@program
+def zeroed_under_a_view(w: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    h = x @ w
+    view = h.view(-1)
+    h.zero_()
+    return weigh(view) + weigh(v)
+
+
+@program
+def resized(w: Tensor, v: Tensor, x: Tensor) -> Tensor:
+    return weigh((x @ w).detach().resize_(3) * v)
 
 
 @program

@@ -16,6 +16,11 @@ from torchstone.smoothness.declared import lasting_jump
 ORDERS = [Order.UNKNOWN, Order.DISCONTINUOUS, Order(0), Order(1), Order(7), Order.SMOOTH, Order.ANALYTIC]
 orders = st.sampled_from(ORDERS)
 
+
+def one_part_cut(a: Tensor, b: Tensor) -> Tensor:
+    return torch.relu(a) * b
+
+
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Order]] = {
     "round": (torch.round, Order.DISCONTINUOUS),
     "remainder": (lambda x: x % 0.7, Order.DISCONTINUOUS),
@@ -46,6 +51,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Order]] = {
     "x relu": (lambda x: x * torch.relu(x), Order(1)),
     "clamped squared": (lambda x: x.clamp(min=0).square(), Order(1)),
     "tanh of relu squared": (lambda x: torch.tanh(0.3 * torch.relu(x).square()), Order(1)),
+    "relu of one part, times the other": (lambda x: one_part_cut(*torch.stack([x, x + 0.4])), Order(0)),
     "relu cubed": (lambda x: torch.relu(x) ** 3, Order(2)),
     "abs cubed": (lambda x: x.abs().pow(3), Order(2)),
     "relu squared times relu": (lambda x: torch.relu(x) ** 2 * (2 * torch.relu(x)), Order(2)),

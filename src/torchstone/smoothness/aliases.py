@@ -1,6 +1,7 @@
 """What is known of each tensor; writing into one changes what is known of those that share its memory."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Aliases:
 
     def put(self, tensor: Tensor, value: Value) -> None:
         """Learn of a tensor; a parameter stays one, whatever is written into it."""
-        if id(tensor) in self.known and tensor.is_leaf and tensor.requires_grad:
+        if opaque(tensor) or (id(tensor) in self.known and tensor.is_leaf and tensor.requires_grad):
             return
         if id(tensor) not in self.known:
             self.sharing[tensor.untyped_storage().data_ptr()].append(tensor)
@@ -39,10 +40,12 @@ class Aliases:
             self.by_node[tensor.grad_fn] = value
 
     def wrote(self, tensor: Tensor, value: Value, site: Site) -> None:
-        """Learn of a tensor that was written into: views of the same entries have the new value in part."""
+        """Learn of a tensor that was written into: views of its entries have the new value, others have it in part."""
         for mate in self.sharing.get(tensor.untyped_storage().data_ptr(), []):
             old = self.known[id(mate)][1]
-            self.put(mate, joined([old, value], site) if overlap(mate, tensor) else old)
+            partly = joined([old, value], site) if overlap(mate, tensor) else old
+            recorded = tensor.requires_grad and mate.requires_grad  # not by way of a detached view
+            self.put(mate, replace(value) if recorded and within(mate, tensor) else partly)
         self.put(tensor, value)
 
 
@@ -50,6 +53,12 @@ def overlap(a: Tensor, b: Tensor) -> bool:
     """Whether the entries of two views of one memory lie in stretches that meet."""
     (first, last), (start, end) = span(a), span(b)
     return first <= end and start <= last
+
+
+def within(part: Tensor, whole: Tensor) -> bool:
+    """Whether all entries of one view are among those of another, which has no gaps."""
+    (first, last), (start, end) = span(part), span(whole)
+    return whole.is_contiguous() and start <= first and last <= end
 
 
 def span(tensor: Tensor) -> tuple[int, int]:

@@ -106,7 +106,7 @@ class Tracer(TorchFunctionMode):
             known |= {id(operands[0]): replace(known[id(operands[0])], data=operands[0].detach().clone())}
         result = function(*args, **kwargs)
         written = [t for t, old in zip(operands, before, strict=True) if version(t) != old]
-        if written and name in OVERWRITING:
+        if written and (name in OVERWRITING or (name == "setitem" and everything(args[1]))):
             known.pop(id(operands[0]))
         depends = any(operand.depends for operand in known.values()) and name not in FRESH
         if depends or any(self.value(tensor).depends for tensor in written):
@@ -127,8 +127,8 @@ class Tracer(TorchFunctionMode):
         else:
             value = result_of(call, rule_for(call, find(call.function, call.name)), here, self.bounds)
             self.trapped |= traps(call, here)
-            for tensor in results:
-                self.values.put(tensor, as_recorded(tensor, value))
+            for tensor in results:  # each with a value of its own: parts of a split are not the same
+                self.values.put(tensor, replace(as_recorded(tensor, value)))
             for tensor in written:
                 self.values.wrote(tensor, as_recorded(tensor, value), here)
 
@@ -153,6 +153,12 @@ def traps(call: Call, here: Site) -> dict[Condition, Site]:
     if call.name not in ("where", "masked_fill"):
         return {}
     return {c: here for operand in call.dependent for c in operand.value.conditions if not c.holds}
+
+
+def everything(index: Any) -> bool:
+    """Whether ``h[index] = ...`` leaves nothing of what was there: ``h[:]``, ``h[...]``."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)
 
 
 def version(tensor: Tensor) -> int:
