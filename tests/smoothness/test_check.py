@@ -2,6 +2,7 @@
 
 import copy
 import random
+from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -400,3 +401,27 @@ def test_a_check_works_where_gradients_are_off() -> None:
         assert check(net, x).live == ("weight", "bias")
     with torch.inference_mode():
         assert check(net, x).live == ("weight", "bias")
+
+
+def test_inputs_and_what_a_module_keeps_are_left_as_they_were() -> None:
+    class Stateful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.state, self.calls = nn.Linear(3, 3), torch.zeros(3), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            self.state = torch.tanh(self.layer(x.requires_grad_()) + self.state)
+            return self.state.sum()
+
+    with seeded(0):
+        net, x = Stateful(), torch.ones(2, 3)
+    check(net, x)
+    assert (net.calls, net.state.shape, x.requires_grad) == (0, (3,), False)
+
+
+def test_named_tuples_are_taken_and_a_tensor_for_parameters_is_not() -> None:
+    pair = namedtuple("pair", "a b")(torch.ones(3), torch.ones(3))
+    assert len(check(lambda p: (p.a * p.b).sum(), pair, wrt="inputs").live) == 2
+    with pytest.raises(TypeError, match=r"give \[tensor\]"):
+        check(torch.sum, pair.a, params=torch.ones(3, requires_grad=True))

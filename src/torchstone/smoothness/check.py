@@ -36,8 +36,8 @@ def check(
               L_{g \circ f} \le L_g L_f, \quad \mathrm{live}(g \circ f) = \mathrm{live}(f) \text{ unless } g' \equiv 0
 
     What the tables do not know is *unknown*, and never guessed. Verdicts hold for the branch that Python took, with the
-    numbers that left torch as they were. Everything is left as it was found: buffers, gradients, training flags, and
-    the generators of torch, numpy and Python.
+    numbers that left torch as they were. Everything is left as it was found: inputs, gradients, buffers and other
+    attributes of modules, and the generators of torch, numpy and Python.
 
     Args:
         program: a module, or a function that uses parameters.
@@ -72,7 +72,7 @@ def check(
     check_program(program, loss)
     sources = sources_of(program, params, loss, wrt)
     with (
-        AsFound(modules_of(program, loss, params), sources.parameters) as found,
+        AsFound(modules_of(program, loss, params), [*sources.parameters, *tensors(inputs)]) as found,
         torch.inference_mode(False),
         torch.enable_grad(),
     ):

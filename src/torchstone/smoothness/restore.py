@@ -14,19 +14,19 @@ class AsFound:
     """On exit puts back what the program in the block changed.
 
     Args:
-        modules: whose buffers and training flags are kept.
-        parameters: whose gradients are kept.
+        modules: whose attributes (training flags, counters, states) and buffers are kept.
+        parameters: whose gradients are kept; inputs are given too.
     """
 
     def __init__(self, modules: Iterable[nn.Module], parameters: Iterable[Tensor]) -> None:
         self.modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
-        self.parameters = list(parameters)
+        self.parameters = [p for p in parameters if p.is_leaf and not p.is_inference()]
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
         self.memory: list[tuple[Tensor, Tensor]] = []
         self.generators: dict[int, tuple[torch.Generator, Tensor]] = {}
 
     def __enter__(self) -> "AsFound":
-        self.flags = [(module, module.training) for module in self.modules]
+        self.attributes = [(module, dict(vars(module))) for module in self.modules]
         self.buffers = [(module, dict(module._buffers)) for module in self.modules]
         self.trainable = [(p, p.requires_grad) for p in self.parameters]
         self.gradients = [(p, p.grad, None if p.grad is None else p.grad.clone()) for p in self.parameters]
@@ -60,14 +60,23 @@ class AsFound:
         with torch.no_grad():
             for tensor, data in reversed(self.kept.values()):
                 if not torch.equal(tensor, data):  # not by its version: batch_norm writes without a trace
-                    tensor.copy_(data)
+                    put_back(tensor, data)
             for parameter, gradient, before in self.gradients:
                 parameter.grad = gradient
                 if gradient is not None and before is not None:
                     gradient.copy_(before)
         for parameter, trainable in self.trainable:
             parameter.requires_grad = trainable
-        for module, training in self.flags:
-            module.training = training
+        for module, attributes in self.attributes:
+            vars(module).clear()
+            vars(module).update(attributes)
         for module, buffers in self.buffers:
             module._buffers = buffers
+
+
+def put_back(tensor: Tensor, data: Tensor) -> None:
+    """Give a tensor its data back, in the memory it has, unless it was resized."""
+    if tensor.shape == data.shape:
+        tensor.copy_(data)
+    else:
+        tensor.data = data

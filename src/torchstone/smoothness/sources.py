@@ -50,7 +50,8 @@ class Sources:
         if isinstance(nested, Mapping):
             return {key: self.watch(item, f"{name}[{key!r}]") for key, item in nested.items()}
         if isinstance(nested, list | tuple):
-            return type(nested)(self.watch(item, f"{name}[{i}]") for i, item in enumerate(nested))
+            items = (self.watch(item, f"{name}[{i}]") for i, item in enumerate(nested))
+            return type(nested)(*items) if hasattr(nested, "_fields") else type(nested)(items)
         if not isinstance(nested, Tensor) or not (nested.is_floating_point() or nested.is_complex()):
             return nested
         self.leaves[name] = nested.detach().requires_grad_()
@@ -90,6 +91,10 @@ def named_parameters(program: Any, params: Any, loss: Any) -> Iterator[tuple[str
         yield from checked(params.named_parameters(remove_duplicate=False))
     elif isinstance(params, Mapping):
         yield from checked(params.items())
+    elif isinstance(params, Tensor):
+        raise TypeError(
+            "params must be a module, a dictionary or a list of tensors, but it is a tensor: give [tensor]."
+        )
     else:
         yield from checked((f"params[{i}]", parameter) for i, parameter in enumerate(params))
 
