@@ -77,7 +77,7 @@ BLOCKED: dict[str, tuple[Callable[[nn.Linear, Tensor], Tensor], str]] = {
     "argmax": (lambda net, x: net(x).argmax(1).float().mean(), r"GRAD-ZERO.*'argmax'"),
     "round": (lambda net, x: net(x).round().mean(), r"GRAD-ZERO.*'round'"),
     "item": (lambda net, x: net.bias.sum() * net.weight.sum().item(), r"GRAD-CUT.*'weight'.*'item'"),
-    "unused": (lambda net, x: net.weight.sum(), r"UNUSED.*'bias'"),
+    "unused": (lambda net, x: net.weight.sum(), r"idle experts.*check=False[\s\S]*UNUSED.*'bias'"),
 }
 
 

@@ -40,10 +40,12 @@ def unreached(loss: Float[Tensor, ""], parameters: dict[str, nn.Parameter], repo
 def refusal(player: Player, blocked: list[Finding], n: int) -> str:
     """Why the player is not trained, and how it would be all the same."""
     which = "any of its parameters" if len(blocked) == n else f"{len(blocked)} of its {n} parameters"
+    idle = any(finding.code == "UNUSED" for finding in blocked)
+    turn = "If some only wait for their turn (idle experts, dropped layers), train with " if idle else "Not to look: "
     return "\n\n".join(
         [
             f"Player {player.name!r} cannot learn as it stands: its first loss has no gradient for {which}. "
-            "(fit(..., check=False) does not look.)",
+            f"{turn}fit(..., check=False).",
             *blocks(blocked),
         ]
     )
