@@ -54,8 +54,9 @@ class PathwiseBeatsScoreWhenSmooth(Study):
             "rates, chosen on validation pictures. 41 looks at the bound of test pictures show how fast they learn.",
             "Confirmed if, over seeds, the logarithm (base 10) of the ratio of variances, summed over the encoder's "
             "weights at the end of training and averaged over the networks of all arms, is at least 1, and so is the "
-            "logarithm of how many times fewer steps the path needs to the bound that the score ends with (never getting "
-            "there counts as no fewer). This is against the score function as it is; leave-one-out is reported beside it.",
+            "logarithm of how many times fewer steps the path needs to the bound that the score ends with (never "
+            "getting there counts as no fewer). This is against the score function as it is; leave-one-out is reported "
+            "beside it.",
         ],
         differs=[
             "8×8 binary digits instead of MNIST; 8 codes a picture, since leave-one-out needs more than one.",
@@ -122,7 +123,7 @@ def trained(trial: Trial, lr: float, batches: Batches, held_out: tuple[Tensor, T
     loss = Expectation(
         lambda z, batch: vae.loss(z, batch[0]),
         lambda batch: vae.posterior(batch[0]),
-        trial.arm,
+        ESTIMATORS[trial.arm],
         SAMPLES,
         seed=trial.seed,
     )
