@@ -403,6 +403,19 @@ def test_a_check_works_where_gradients_are_off() -> None:
         assert check(net, x).live == ("weight", "bias")
 
 
+@pytest.mark.parametrize("op", [torch.exp, torch.log1p, torch.sqrt, torch.sigmoid, torch.sin])
+def test_a_function_of_parameters_where_the_program_turns_gradients_off(op: Callable[[Tensor], Tensor]) -> None:
+    w = nn.Parameter(torch.arange(1.0, 4.0))
+
+    def loss() -> Tensor:
+        with torch.no_grad():
+            target = op(w)
+        return (w - target).square().sum()
+
+    report = check(loss, params={"w": w})
+    assert report.live == ("w",)
+
+
 def test_inputs_and_what_a_module_keeps_are_left_as_they_were() -> None:
     class Stateful(nn.Module):
         def __init__(self) -> None:

@@ -56,7 +56,8 @@ def ends(call: Call, interval: Interval) -> list[float]:
 def steepest_at_the_ends(call: Call) -> float:
     """For derivatives that are largest at an end of the range, as those of sqrt, log and exp are."""
     x = torch.tensor(call.x.range, dtype=torch.float64, requires_grad=True)
-    (slopes,) = torch.autograd.grad(OUT_OF_PLACE[call.name](x).sum(), x)
+    with torch.enable_grad():  # the program may be within no_grad
+        (slopes,) = torch.autograd.grad(OUT_OF_PLACE[call.name](x).sum(), x)
     bound = float(slopes.abs().max())
     return scaled(bound, call.spread(call.x)) if not math.isnan(bound) else math.inf
 
