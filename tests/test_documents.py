@@ -60,7 +60,9 @@ def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.Mon
             module_of(block, tmp_path / f"example{number}.py")
 
 
-@pytest.mark.parametrize("document", ["docs/spectral.md", "docs/memory.md", "docs/holes.md", "docs/smoothness.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/spectral.md", "docs/memory.md", "docs/holes.md", "docs/smoothness.md", "docs/expectations.md"]
+)
 def test_the_examples_run_one_after_the_other(document: str, tmp_path: Path) -> None:
     """Each goes on with what those before it have defined."""
     with torch.random.fork_rng():

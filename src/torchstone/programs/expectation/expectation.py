@@ -62,7 +62,7 @@ class Expectation:
         >>> loss = Expectation(lambda xi: (xi > 0).float(), lambda: Normal(theta, 1), samples=100)
         >>> loss().backward()                              # P(ξ > 0) has the derivative φ(θ) = 0.17
         >>> loss.estimator
-        Score(baseline='leave-one-out', antithetic=False, mean=None)
+        Score(baseline='leave-one-out', antithetic=False)
         >>> gradient = loss.gradient(theta, repeats=100)
         >>> print(f"{gradient.mean[0]:.2f} ± {gradient.standard_error[0]:.3f}")
         0.17 ± 0.004

@@ -50,7 +50,7 @@ class Score:
 
     baseline: Baseline = "leave-one-out"
     antithetic: bool = False
-    mean: float | None = field(default=None, init=False)
+    mean: float | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.baseline not in ("none", "moving", "leave-one-out"):
