@@ -34,6 +34,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
     monkeypatch.setenv("TORCHSTONE_CACHE", str(tmp_path_factory.mktemp("cache")))
     for module in ("discover", "catalogue"):
         monkeypatch.setattr(import_module(f"torchstone.lab.{module}"), "discover", lambda: dict(studies))
+    monkeypatch.setattr(import_module("torchstone.lab.discover"), "HOME", "toy_claims")
     return studies
 
 
