@@ -1,7 +1,7 @@
 """What becomes of AET's lead over RotNet when RotNet is trained for as long."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from torchstone.lab import Check, Claim, Context, Figure, Outcome, Record, Study, Trial, Verdict
@@ -17,6 +17,7 @@ from torchstone.studies.selfsup.pretraining import (
     ROTNET,
     TWO_TURNS,
     Budget,
+    Size,
     planned,
     pretrained_outcome,
 )
@@ -34,16 +35,6 @@ PANELS = {
     f"{MIDDLE}/{NEAREST}": "block 2: nearest neighbours",
 }
 PROBES = {f"{MIDDLE}/{LINEAR}": "linear probe", f"{MIDDLE}/{NEAREST}": "neighbours"}
-
-
-@dataclass(frozen=True)
-class Size:
-    """Pictures, the long budget, and for how many seeds: of the arms that decide, and of the further ones."""
-
-    split: Split
-    budget: Budget
-    seeds: int
-    further: int
 
 
 class EqualBudgets(Study):
@@ -98,13 +89,8 @@ class EqualBudgets(Study):
     def trials(self, scale: Size) -> Sequence[Trial]:
         """AET and RotNet at the long budget and RotNet at the short one, then what is only shown."""
         short = replace(scale.budget, steps=round(SHARE * scale.budget.steps))
-        groups = (((AFFINE, ROTNET, SHORT_ROTNET), scale.seeds), ((SHORT_AFFINE, TWO_TURNS, RANDOM), scale.further))
-        return [
-            planned(arm, seed, scale.split, short if arm.endswith(SHORT) else scale.budget)
-            for arms, seeds in groups
-            for seed in range(seeds)
-            for arm in arms
-        ]
+        arms = scale.arms((AFFINE, ROTNET, SHORT_ROTNET), (SHORT_AFFINE, TWO_TURNS, RANDOM))
+        return [planned(arm, seed, scale.split, short if arm.endswith(SHORT) else scale.budget) for arm, seed in arms]
 
     def run(self, trial: Trial, context: Context) -> Outcome:
         """Train one encoder, or none, and probe it."""

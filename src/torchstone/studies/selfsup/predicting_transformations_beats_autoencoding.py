@@ -1,7 +1,6 @@
 """Whether predicting transformations teaches a network more than reconstructing pictures does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torchstone.lab import Check, Claim, Context, Figure, Outcome, Record, Study, Trial, Verdict
@@ -21,6 +20,7 @@ from torchstone.studies.selfsup.pretraining import (
     ROTNET,
     SUPERVISED,
     Budget,
+    Size,
     planned,
     pretrained_outcome,
 )
@@ -39,16 +39,6 @@ PANELS = {
 HOPED = 3.0  # points
 PILOT_SD = {(RANDOM, LINEAR): 1.6, (RANDOM, NEAREST): 1.6, (PIXELS, LINEAR): 0.8, (PIXELS, NEAREST): 1.2}
 LEARNS = "AET's task: share of variance explained"
-
-
-@dataclass(frozen=True)
-class Size:
-    """Pictures and budget, and for how many seeds: of the arms that decide, and of the further ones."""
-
-    split: Split
-    budget: Budget
-    seeds: int
-    further: int
 
 
 class PredictingTransformations(Study):
@@ -108,13 +98,7 @@ class PredictingTransformations(Study):
 
     def trials(self, scale: Size) -> Sequence[Trial]:
         """The arms that decide with every seed, then the further ones with fewer."""
-        groups = ((JUDGED, scale.seeds), (FURTHER, scale.further))
-        return [
-            planned(arm, seed, scale.split, scale.budget)
-            for arms, seeds in groups
-            for seed in range(seeds)
-            for arm in arms
-        ]
+        return [planned(arm, seed, scale.split, scale.budget) for arm, seed in scale.arms(JUDGED, FURTHER)]
 
     def run(self, trial: Trial, context: Context) -> Outcome:
         """Train one encoder, or none, and probe it."""

@@ -1,7 +1,7 @@
 """An encoder trained by one of several methods under one budget, and what its frozen features are worth."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from statistics import fmean
@@ -49,6 +49,21 @@ class Budget:
     labels: int
     draws: int
     rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Pictures, the budget, and for how many seeds: of the arms that decide, and of the further ones."""
+
+    split: Split
+    budget: Budget
+    seeds: int
+    further: int
+
+    def arms(self, judged: Sequence[str], further: Sequence[str]) -> list[tuple[str, int]]:
+        """Each arm with each of its seeds: those that decide first, seed after seed."""
+        groups = ((judged, self.seeds), (further, self.further))
+        return [(arm, seed) for arms, seeds in groups for seed in range(seeds) for arm in arms]
 
 
 @dataclass(frozen=True)
