@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 
 from torchstone.nets import DropBlock, seeded
 from torchstone.smoothness import (
@@ -213,7 +213,7 @@ def test_a_hand_written_function_may_differentiate_what_it_only_uses() -> None:
 
 
 def test_unknown_operations_are_unknown_until_registered() -> None:
-    @torch.library.custom_op("torchstone_test::bump", mutates_args=())
+    @library.custom_op("torchstone_test::bump", mutates_args=())
     def bump(x: Tensor) -> Tensor:
         return torch.exp(-x * x)
 
