@@ -240,3 +240,35 @@ def test_no_warning_comes_where_all_is_well() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         discount().fit(bills(3), steps=1, restarts=1)
+
+
+def test_search_joins_what_each_example_tells_of_a_few_constants() -> None:
+    bits = [True, False, False, True, True, False]
+
+    @program
+    def chain(k):
+        return 1.0 * (bool(flag(f"b{int(k)}")) != bool(flag(f"b{int(k) + 1}")))
+
+    examples = [((i,), float(bits[i] != bits[i + 1])) for i in range(5)]
+    found = chain.search(examples, batching="none")
+    assert (found.combinations, found.ties) == (64, 2)  # the bits, or all of them turned
+    assert all(chain(torch.tensor(i)) == target for (i,), target in examples)
+
+
+def test_search_says_how_many_are_too_many() -> None:
+    @program
+    def p(x):
+        return sum(1.0 for i in range(5) if flag(f"b{i}")) + 0 * x
+
+    with pytest.raises(ValueError, match="more than most=31 combinations"):
+        p.search([((1.0,), 5.0)], most=31)
+    assert p.search([((1.0,), 5.0)], most=32).combinations == 32
+
+
+def test_a_combination_of_no_number_is_not_the_best() -> None:
+    @program
+    def p(x):
+        return x * choose("factor", among=[math.nan, 1.0, 2.0])
+
+    assert p.search([((1.0,), 2.0)]).loss == 0
+    assert p(3.0) == 6

@@ -1,8 +1,8 @@
 """The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torchstone.programs.holes.examples import Example, Task
 Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
 BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
 ALL_PATHS = ("enumerate", "likelihood")
+T = TypeVar("T")
 
 
 class FallbackWarning(UserWarning):
@@ -66,7 +67,7 @@ class Objective:
     def enumerated(self, group: Example) -> tuple[Tensor, Tensor]:
         """The losses (b,) over all paths, and the probability (b,) of all paths together."""
         ran = paths(self.task, group, self.max_paths, self.max_steps)
-        losses, log_p = (torch.stack(column) for column in zip(*(path[1:] for path in ran), strict=True))
+        losses, log_p = (torch.stack(column) for column in zip(*ran, strict=True))
         log_total = log_p.logsumexp(0)
         if self.branches == "likelihood":
             return -(log_p - losses).logsumexp(0), log_total.exp()
@@ -102,42 +103,39 @@ class Objective:
         return left if left > 1e-6 else 0.0
 
 
-Path = tuple[Prefix, Tensor, Tensor]
+def replayed(run: Callable[[Prefix], T], max_paths: int, max_steps: int) -> list[tuple[Prefix, T]]:
+    """What a run gives on every path.
 
-
-def paths(
-    task: Task,
-    group: Example,
-    max_paths: int,
-    max_steps: int,
-    **options: Any,
-) -> list[Path]:
-    """Every path, with its losses (b,) and log-probabilities (b,).
-
-    The program runs again and again, each time along a prefix of decisions that an earlier run did not take.
+    It runs again and again, each time along a prefix of decisions that an earlier run did not take.
 
     Raises:
         TooManyPathsError: there are more than ``max_paths``, or all are too long.
     """
     waiting: list[tuple[int, ...]] = [()]
-    found: list[Path] = []
-    cache: dict[Any, Any] | None = {} if task.batching != "vmap" else None
+    found: list[tuple[Prefix, T]] = []
+    too_long = 0
     while waiting:
-        if len(found) == max_paths:
+        if max(len(found), too_long) == max_paths:
             raise TooManyPathsError(
                 f"The program has more than max_paths={max_paths} paths. Raise max_paths, use branches='sample', or "
                 "branches='mix' with select."
             )
         decider = Prefix(waiting.pop(), max_steps)
         try:
-            losses, log_p = task.run(decider, group, cache=cache, **options)
-            found.append((decider, losses, log_p))
+            found.append((decider, run(decider)))
         except TooLongError:
-            pass
+            too_long += 1
         waiting.extend(decider.others)
     if not found:
         raise TooManyPathsError(f"Every path has more than max_steps={max_steps} decisions. Raise max_steps.")
     return found
+
+
+def paths(task: Task, group: Example, max_paths: int, max_steps: int, **options: Any) -> list[tuple[Tensor, Tensor]]:
+    """The losses (b,) and log-probabilities (b,) of every path."""
+    cache: dict[Any, Any] | None = {} if task.batching != "vmap" else None
+    ran = replayed(lambda decider: task.run(decider, group, cache=cache, **options), max_paths, max_steps)
+    return [result for _, result in ran]
 
 
 @torch.no_grad()

@@ -1,12 +1,15 @@
 """Search: a program whose holes are all constants is tried with every combination of them."""
 
+import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
 from torchstone.programs.holes.choices import Constant
+from torchstone.programs.holes.deciders import Prefix
 from torchstone.programs.holes.examples import Task
-from torchstone.programs.holes.objective import Path, paths
+from torchstone.programs.holes.objective import TooManyPathsError, replayed
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Search:
 
 @torch.no_grad()
 def searched(task: Task, most: int, max_steps: int) -> Search:
-    """Try all combinations, and settle the constants as in the best.
+    """Try all combinations on all examples, and settle the constants as in the best.
 
     Raises:
         ValueError: something is left to learn that is no constant, or there are too many combinations.
@@ -37,19 +40,21 @@ def searched(task: Task, most: int, max_steps: int) -> Search:
             f"search tries constants only (flag or choose without features, Choose), but {', '.join(map(repr, other))} "
             "must be learned: use fit, or freeze it inside the function."
         )
-    totals: dict[tuple[tuple[Constant, int], ...], float] = {}
-    for group in task.groups(range(len(task.examples))):
-        for path in paths(task, group, most, max_steps):
-            add(totals, path)
-    best = min(totals.values())
-    ties = [constants for constants, total in totals.items() if total == best]
-    for body, index in ties[0]:
-        body.settle(index)
-    return Search(len(totals), best / len(task.examples), len(ties))
+    groups = list(task.groups(range(len(task.examples))))
 
+    def total(decider: Prefix) -> float:
+        loss = sum(float(task.run(decider, group)[0].sum()) for group in groups)
+        return math.inf if math.isnan(loss) else loss
 
-def add(totals: dict[tuple[tuple[Constant, int], ...], float], path: Path) -> None:
-    """Count the losses of a path to its combination of constants."""
-    decider, losses, _ = path
-    combination = tuple(decider.constants.items())
-    totals[combination] = totals.get(combination, 0.0) + float(losses.sum())  # type: ignore[index, arg-type]
+    try:
+        tried = replayed(total, most, max_steps)
+    except TooManyPathsError:
+        raise ValueError(
+            f"There are more than most={most} combinations, or all have more than max_steps={max_steps} constants. "
+            "Raise these, or use fit."
+        ) from None
+    best = min(loss for _, loss in tried)
+    ties = [decider.constants for decider, loss in tried if loss == best]
+    for body, index in ties[0].items():
+        cast(Constant, body).settle(index)
+    return Search(len(tried), best / len(task.examples), len(ties))

@@ -79,12 +79,16 @@ def check_repeatable(task: Task, group: Example, branches: Branches, max_steps: 
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal to the bit."""
+    """Whether two values are equal to the bit; NaN is equal to NaN."""
+    if type(a) is not type(b):
+        return False
     if isinstance(a, list | tuple):
-        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return torch.equal(torch.as_tensor(a), torch.as_tensor(b))
-    return a is b or bool(a == b)
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, Tensor):
+        return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+    return a is b or bool(a == b) or (a != a and b != b)
 
 
 @torch.no_grad()
