@@ -43,7 +43,13 @@ def made(xi: Callable[..., Distribution], context: tuple[Any, ...]) -> Distribut
     Raises:
         TypeError: the function made something else.
     """
-    p = xi(*context)
+    try:
+        p = xi(*context)
+    except Exception as error:
+        error.add_note(
+            f"This happened in xi, called with what the expectation was called with: {len(context)} arguments."
+        )
+        raise
     if not isinstance(p, Distribution):
         raise TypeError(f"xi must make a torch.distributions.Distribution, but it made a {type(p).__name__}.")
     return p

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -67,25 +68,47 @@ def values_of(f: Function, xi: Tensor, p: Distribution) -> Float[Tensor, "n ..."
 
     Raises:
         TypeError: f returned no floating-point tensor.
-        ValueError: it did not return one number for each sample of each problem in the batch.
+        ValueError: it did not return one number for each sample of each problem in the batch, or the batch is empty.
     """
-    values = f(xi)
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        kind = str(values.dtype) if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"f must return a floating-point tensor, but it returned {kind}. Try .float() at its end.")
-    expected = (len(xi), *p.batch_shape)
+    try:
+        values = f(xi)
+    except Exception as error:
+        error.add_note(
+            f"This happened in f, called with {len(xi)} samples at once, of shape {tuple(xi.shape)}, and with what the "
+            "expectation was called with."
+        )
+        raise
+    check_kind(values)
+    check_shape(values, len(xi), p.batch_shape)
+    return values
+
+
+def check_kind(values: Any) -> None:
+    """Refuse what is no floating-point tensor."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"f must return a floating-point tensor, but it returned {type(values).__name__}.")
+    if not values.is_floating_point():
+        raise TypeError(
+            f"f must return a floating-point tensor, but it returned {values.dtype}. Try .float() at its end."
+        )
+
+
+def check_shape(values: Tensor, n: int, batch_shape: torch.Size) -> None:
+    """Refuse what is not one number for each of n samples of each problem."""
+    if not batch_shape.numel():
+        raise ValueError(f"The batch_shape {tuple(batch_shape)} of xi is empty, so there is no loss.")
+    expected = (n, *batch_shape)
     if values.shape != expected:
         cure = (
             "Sum over the features of each sample, not over the samples."
-            if not p.batch_shape
-            else f"The batch_shape {tuple(p.batch_shape)} of xi counts separate problems; if f sees all of it at once, "
-            f"make it one: torch.distributions.Independent(..., {len(p.batch_shape)})."
+            if not batch_shape
+            else f"The batch_shape {tuple(batch_shape)} of xi counts separate problems; if f sees all of it at once, "
+            f"make it one: torch.distributions.Independent(..., {len(batch_shape)})."
         )
         raise ValueError(
-            f"f must return one number for each sample, {expected} of {len(xi)} samples, but it returned "
+            f"f must return one number for each sample, {expected} of {n} samples, but it returned "
             f"{tuple(values.shape)}. {cure}"
         )
-    return values
 
 
 def evaluated(f: Function, xi: Float[Tensor, "r k ..."], p: Distribution) -> Float[Tensor, "r k *batch"]:

@@ -1,5 +1,6 @@
 """The score-function estimator: it needs f's values and no derivative of them, and a baseline to be of use."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,8 +23,9 @@ class Score:
               = \mathbb{E}\bigl[(f(\theta, \xi) - b)\, \nabla_\theta \log p_\theta(\xi)
               + \nabla_\theta f(\theta, \xi)\bigr]
 
-    for any ``baseline`` b that does not depend on the sample. f may jump, and ξ may be discrete. Value i of a batch
-    must be f's answer to sample i alone: it is weighed by the score of that sample.
+    for any ``baseline`` b that does not depend on the sample. f may jump, and ξ may be discrete. The support of ξ must
+    not move with θ: what comes in at its edge shows in no score. Value i of a batch must be f's answer to sample i
+    alone: it is weighed by the score of that sample.
 
     Args:
         baseline: ``"none"``, b = 0; ``"moving"``, a mean of earlier values, :math:`m \leftarrow 0.9 m + 0.1 \bar f`
@@ -70,9 +72,9 @@ class Score:
         return values if self.mean is None else values - self.mean
 
     def remember(self, estimate: Float[Tensor, ""]) -> None:
-        """Take an estimate into the moving baseline."""
-        if self.baseline == "moving":
-            value = float(estimate.detach())
+        """Take an estimate into the moving baseline, unless it is infinite or NaN."""
+        value = float(estimate.detach())
+        if self.baseline == "moving" and math.isfinite(value):
             self.mean = value if self.mean is None else MEMORY * self.mean + (1 - MEMORY) * value
 
 
