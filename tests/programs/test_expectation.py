@@ -8,105 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Categorical, Independent, Normal, Poisson, TransformedDistribution, Uniform
-from torch.distributions.transforms import AffineTransform
+from torch.distributions import Categorical, Independent, Normal
 from torch.utils.data import DataLoader, TensorDataset
 
 from torchstone.data import Batches
 from torchstone.nets import seeded
-from torchstone.programs.expectation import BiasedGradientError, Enumerate, Expectation, Pathwise, Score
+from torchstone.programs.expectation import Expectation, Pathwise, Score
 from torchstone.training import Player, fit
 
 
 def leaf(*values: float) -> Tensor:
     return torch.tensor(values if len(values) > 1 else values[0], dtype=torch.float64, requires_grad=True)
-
-
-def step(xi: Tensor) -> Tensor:
-    return (xi > 0).to(xi)
-
-
-def parabola_with_a_step(xi: Tensor) -> Tensor:
-    return xi**2 + 3 * (xi > 0).to(xi)
-
-
-class TestAuto:
-    @pytest.mark.parametrize("f", [torch.square, torch.abs, torch.relu, torch.exp, torch.sigmoid, lambda xi: 0 * xi])
-    def test_takes_the_path_where_f_is_continuous(self, f: Callable[[Tensor], Tensor]) -> None:
-        theta = leaf(1.3)
-        loss = Expectation(f, lambda: Normal(theta, 1))
-        loss()
-        assert loss.estimator == Pathwise()
-
-    @pytest.mark.parametrize(
-        "f",
-        [step, parabola_with_a_step, torch.round, lambda xi: xi.detach() ** 2, lambda xi: xi * (1 if xi[0] > 0 else 2)],
-        ids=["step", "parabola with a step", "round", "detached", "a branch of Python"],
-    )
-    def test_takes_the_score_where_it_is_not_known_to_be(self, f: Callable[[Tensor], Tensor]) -> None:
-        theta = leaf(1.3)
-        loss = Expectation(f, lambda: Normal(theta, 1))
-        loss()
-        assert loss.estimator == Score()
-
-    def test_enumerates_few_outcomes_and_scores_many(self) -> None:
-        p, many, rate = leaf(0.3), leaf(*[0.5] * 11), leaf(2.0)
-        for noise, expected in [
-            (lambda: Bernoulli(p), Enumerate()),
-            (lambda: Independent(Bernoulli(many[:10]), 1), Enumerate()),
-            (lambda: Independent(Bernoulli(many), 1), Score()),
-            (lambda: Poisson(rate), Score()),
-        ]:
-            loss = Expectation(lambda xi: xi.flatten(1).sum(1) if xi.ndim > 1 else xi, noise)
-            loss()
-            assert loss.estimator == expected
-
-
-class TestRefusal:
-    @pytest.mark.parametrize("f", [step, parabola_with_a_step])
-    @pytest.mark.parametrize("estimator", ["pathwise", "antithetic"])
-    def test_of_the_path_across_a_jump_with_its_line(self, f: Callable[[Tensor], Tensor], estimator: str) -> None:
-        theta = leaf(1.3)
-        with pytest.raises(BiasedGradientError, match="pathwise gradient would be biased") as caught:
-            Expectation(f, lambda: Normal(theta, 1), estimator)()
-        assert "'gt' at test_expectation.py:" in str(caught.value)
-        assert "(xi > 0).to(xi)" in str(caught.value)
-        assert caught.value.report.order.times == -1
-
-    def test_of_the_path_through_a_cut(self) -> None:
-        theta = leaf(1.3)
-        with pytest.raises(BiasedGradientError, match="'detach' cuts the gradient off"):
-            Expectation(lambda xi: xi.detach() ** 2, lambda: Normal(theta, 1), "pathwise")()
-
-    @pytest.mark.parametrize("estimator", ["auto", "score", "pathwise"])
-    def test_of_a_jump_that_a_parameter_of_f_moves(self, estimator: str) -> None:
-        theta = leaf(1.3)
-        with pytest.raises(BiasedGradientError, match="jumps at a place that its own parameters move"):
-            Expectation(lambda xi: theta**2 + (xi > theta).to(xi), Normal(0.0, 1.0), estimator)()
-
-    def test_but_not_of_a_jump_that_stays_where_it_is(self) -> None:
-        theta = leaf(1.3)
-        loss = Expectation(lambda xi: theta**2 * (xi > 0).to(xi), Normal(0.0, 1.0), "pathwise", 1000)
-        (gradient,) = torch.autograd.grad(loss(), theta)
-        assert gradient.item() == pytest.approx(1.3, abs=0.2)
-
-    def test_can_be_switched_off_and_then_the_path_is_wrong(self) -> None:
-        theta = leaf(1.3)
-        loss = Expectation(parabola_with_a_step, lambda: Normal(theta, 1), "pathwise", check=False)
-        gradient = loss.gradient(theta, repeats=500)
-        truth = 2 * 1.3 + 3 * math.exp(-(1.3**2) / 2) / math.sqrt(2 * math.pi)
-        assert abs(float(gradient.mean[0]) - 2 * 1.3) < 4 * float(gradient.standard_error[0])
-        assert abs(float(gradient.mean[0]) - truth) > 4 * float(gradient.standard_error[0])
-
-    def test_of_a_distribution_made_once(self) -> None:
-        theta = leaf(1.3)
-        for p in (
-            Normal(theta, 1),
-            Independent(Normal(theta.expand(2), 1), 1),
-            TransformedDistribution(Uniform(0, 1), [AffineTransform(theta, 1)]),
-        ):
-            with pytest.raises(ValueError, match="made once, from parameters that will move"):
-                Expectation(torch.square, p)
 
 
 class TestRandomness:
@@ -124,6 +36,14 @@ class TestRandomness:
         theta, dropout = leaf(1.3), nn.Dropout(0.5)
         losses = [Expectation(dropout, lambda: Normal(theta, 1), seed=3)().item() for _ in range(2)]
         assert losses[0] == losses[1]
+
+    def test_a_loss_that_is_not_finite_stays_out_of_the_moving_baseline(self) -> None:
+        theta, factor, score = leaf(1.3), [math.nan], Score("moving")
+        loss = Expectation(lambda xi: factor[0] * xi, lambda: Normal(theta, 1), score)
+        assert math.isnan(loss().item())
+        assert score.mean is None
+        factor[0] = 1.0
+        assert loss().item() == score.mean
 
     def test_a_killed_fit_goes_on_bit_for_bit(self, tmp_path: Path) -> None:
         def run(steps: int, folder: Path) -> Tensor:
@@ -176,7 +96,7 @@ class TestBatches:
 
     def test_a_missing_independent_is_named(self) -> None:
         means = leaf(1.0, -2.0)
-        message = r"f must return one number for each sample, \(8, 2\) of 8 samples, but it returned \(8,\)"
+        message = r"f must return one number for each sample, \(3, 2\) of 3 samples, but it returned \(3,\)"
         with pytest.raises(ValueError, match=message):
             Expectation(lambda xi: xi.square().sum(-1), lambda: Normal(means, 1), "score")()
         loss = Expectation(lambda xi: xi.square().sum(-1), lambda: Independent(Normal(means, 1), 1), "score")
@@ -264,6 +184,7 @@ class TestBadInput:
             ({"f": lambda xi: xi > 0}, TypeError, r"floating-point tensor, but it returned torch.bool. Try .float\(\)"),
             ({"f": lambda xi: 1.0}, TypeError, "floating-point tensor, but it returned float"),
             ({"f": lambda xi: xi.mean()}, ValueError, r"but it returned \(\). Sum over the features of each sample"),
+            ({"xi": Normal(torch.zeros(0), 1.0)}, ValueError, r"The batch_shape \(0,\) of xi is empty"),
             ({"f": lambda batch: batch, "xi": [1]}, TypeError, "f must return the loss of a batch"),
             ({"f": lambda batch: torch.ones(0), "xi": [1]}, ValueError, "f returned an empty tensor"),
         ],
@@ -271,6 +192,43 @@ class TestBadInput:
     def test_is_named(self, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
         with pytest.raises(error, match=message):
             Expectation(**({"f": torch.square, "xi": Normal(0.0, 1.0)} | arguments))()
+
+    def test_of_what_f_and_xi_are_called_with(self) -> None:
+        theta = leaf(1.3)
+        with pytest.raises(RuntimeError) as caught:
+            Expectation(lambda xi: xi if xi > 0 else -xi, lambda: Normal(theta, 1))()
+        assert "in f, called with 3 samples at once, of shape (3,)" in caught.value.__notes__[0]
+        with pytest.raises(TypeError) as wrong:
+            Expectation(torch.square, lambda: Normal(theta, 1))("batch")
+        assert "in xi, called with what the expectation was called with: 1 arguments" in wrong.value.__notes__[0]
+
+    @pytest.mark.parametrize(
+        ("inputs", "error", "message"),
+        [
+            ([], ValueError, "inputs must be the parameters that the gradient is for, but there are none"),
+            (torch.ones(()), ValueError, "but one of them does not require gradients"),
+            ([1.0], TypeError, "inputs must be tensors, but there is one of type float"),
+        ],
+    )
+    def test_of_inputs(self, inputs: Any, error: type[Exception], message: str) -> None:
+        theta = leaf(1.3)
+        with pytest.raises(error, match=message):
+            Expectation(torch.square, lambda: Normal(theta, 1)).gradient(inputs)
+
+    def test_a_gradient_where_gradients_are_off(self) -> None:
+        theta = leaf(1.3)
+        loss = Expectation(torch.square, lambda: Normal(theta, 1))
+        with torch.no_grad():
+            gradient = loss.gradient(theta)
+        assert abs(float(gradient.mean[0]) - 2.6) < 4 * float(gradient.standard_error[0])
+
+    @pytest.mark.parametrize("switch", [torch.no_grad, torch.inference_mode])
+    def test_values_where_gradients_are_off(self, switch: Callable[[], Any]) -> None:
+        theta = leaf(1.3)
+        loss = Expectation(torch.square, lambda: Normal(2 * theta, 1), samples=2000)
+        with switch():
+            assert loss().item() == pytest.approx(2.6**2 + 1, abs=0.5)
+        assert loss.estimator == Pathwise()
 
     def test_of_gradient(self) -> None:
         theta = leaf(1.3)

@@ -1,6 +1,6 @@
 """One way to minimise any expectation: a loss whose gradient is that of the expectation, whatever the noise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from torchstone.programs.expectation.choice import chosen, refuse_bias
 from torchstone.programs.expectation.estimators import Estimator, estimator_of
-from torchstone.programs.expectation.gradient import Gradient, rows
+from torchstone.programs.expectation.gradient import Gradient, parameters_of, rows
 from torchstone.programs.expectation.noise import Noise, loss_of, source_of
 from torchstone.programs.expectation.sampling import Function, Shape, drawing_from
 from torchstone.programs.expectation.score import Score
@@ -29,10 +29,10 @@ class Expectation:
     ======================  ==============================================  ================================
     ``"pathwise"``          ``rsample``, f continuous in ξ                  none; refused where f jumps
     ``"antithetic"``        the same, ξ symmetric, an even number           none; refused where f jumps
-    ``"score"``             ``log_prob``                                    none
+    ``"score"``             ``log_prob``, a support that stays              none; refused where edges move
     ``"enumerate"``         at most 1024 outcomes                           none, and no noise
-    ``"gumbel"``            bits or one-hot vectors, f between them         yes
-    ``"straight_through"``  bits or one-hot vectors, f's derivative there   yes
+    ``"gumbel"``            bits or one-hot vectors, f between them         yes; refused where f jumps
+    ``"straight_through"``  bits or one-hot vectors, f's derivative there   yes; refused where f jumps
     ======================  ==============================================  ================================
 
     ``"auto"`` asks :func:`torchstone.smoothness.check`: pathwise if ξ has ``rsample`` and f is known to be continuous
@@ -51,7 +51,8 @@ class Expectation:
         samples: K, drawn for each estimate.
         seed: of ``generator``, from which all draws come, those of f (dropout) too. For a ``fit`` that resumes exactly:
             ``fit(..., generators={"xi": expectation.generator})``.
-        check: refuse what would be biased (:class:`BiasedGradientError`), at the first call.
+        check: refuse what would be biased (:class:`BiasedGradientError`), at the first call with gradients. It sees the
+            branches that Python takes there.
 
     Raises:
         ValueError, TypeError: an argument is not as described.
@@ -94,7 +95,7 @@ class Expectation:
             raise ValueError(f"xi is batches of data, which take no estimator, but estimator is {estimator!r}.")
 
     def __call__(self, *context: Any) -> Float[Tensor, ""]:
-        """A loss to call ``backward()`` on: the mean over K samples and over the batch.
+        """A loss to call ``backward()`` on: the mean over K samples and over the batch; NaN where f gives NaN.
 
         Args:
             context: passed on to ``xi(*context)`` and ``f(samples, *context)``: a batch of data, say.
@@ -106,12 +107,13 @@ class Expectation:
         return loss
 
     def gradient(
-        self, inputs: Tensor | Sequence[Tensor], *context: Any, repeats: int = 100, at_once: int = 32
+        self, inputs: Tensor | Iterable[Tensor], *context: Any, repeats: int = 100, at_once: int = 32
     ) -> Gradient:
         r"""The gradient with its standard error, from ``repeats`` independent estimates of K samples each.
 
         The standard error is that of the mean of r independent estimates, so it is right for every estimator, also
-        where the samples of one estimate depend on each other (baselines, antithetic pairs). ``at_once`` estimates
+        where the samples of one estimate depend on each other (baselines, antithetic pairs). Batches that a loader
+        deals out without replacement err less than independent ones: there it is an upper bound. ``at_once`` estimates
         share one forward and one backward pass: all their samples go through f in one call, and the backward pass is
         vectorised over the estimates (``is_grads_batched``), whose cost grows as the square of ``at_once``.
 
@@ -122,17 +124,19 @@ class Expectation:
             at_once: how many of them are computed together.
 
         Raises:
-            ValueError: ``repeats`` is below 2 or ``at_once`` below 1.
+            ValueError: ``repeats`` is below 2 or ``at_once`` below 1; there are no ``inputs``, or one of them does not
+                require gradients.
+            TypeError: one of them is no tensor.
         """
         if repeats < 2 or at_once < 1:
             raise ValueError(f"repeats must be 2 or more and at_once 1 or more, but they are {repeats} and {at_once}.")
-        inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        parameters = parameters_of(inputs)
         at_once = 1 if self.on_data else at_once
         parts, values = [], []
-        with drawing_from(self.generator):
+        with torch.enable_grad(), drawing_from(self.generator):
             for start in range(0, repeats, at_once):
                 estimates = self._estimates((min(at_once, repeats - start), self.samples), context)
-                parts.append(rows(estimates, inputs))
+                parts.append(rows(estimates, parameters))
                 values.append(estimates.detach())
         return Gradient(tuple(torch.cat(part) for part in zip(*parts, strict=True)), torch.cat(values))
 
@@ -144,11 +148,12 @@ class Expectation:
         return self._settled(f, p)(f, p, shape).flatten(1).mean(1)
 
     def _settled(self, f: Function, p: Distribution) -> Estimator:
-        """The estimator, chosen and checked at the first call; the draws for it come from elsewhere."""
-        if self.estimator is None or self.unchecked:
-            with drawing_from(torch.Generator().manual_seed(0)):
+        """The estimator: chosen at the first call, checked at the first with gradients, on draws from elsewhere."""
+        due = self.unchecked and torch.is_grad_enabled()
+        if self.estimator is None or due:
+            with torch.inference_mode(False), drawing_from(torch.Generator().manual_seed(0)):
                 estimator = chosen(f, p) if self.estimator is None else self.estimator
-                if self.unchecked:
+                if due:
                     refuse_bias(f, p, estimator)
-            self.estimator, self.unchecked = estimator, False
+            self.estimator, self.unchecked = estimator, self.unchecked and not due
         return self.estimator

@@ -1,6 +1,6 @@
 """An estimated gradient and how far it may be off."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +40,22 @@ class Gradient:
     def standard_error(self) -> tuple[Tensor, ...]:
         r"""Of ``mean``: :math:`\sqrt{\mathrm{variance} / r}`."""
         return tuple((variance / len(self.values)).sqrt() for variance in self.variance)
+
+
+def parameters_of(inputs: Tensor | Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """What a gradient is asked for.
+
+    Raises:
+        TypeError: something is no tensor.
+        ValueError: there is none, or one that does not require gradients.
+    """
+    found = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if odd := [type(x).__name__ for x in found if not isinstance(x, Tensor)]:
+        raise TypeError(f"inputs must be tensors, but there is one of type {odd[0]}.")
+    if not found or not all(x.requires_grad for x in found):
+        fault = "one of them does not require gradients: make it by requires_grad=True" if found else "there are none"
+        raise ValueError(f"inputs must be the parameters that the gradient is for, but {fault}.")
+    return found
 
 
 def rows(estimates: Float[Tensor, " r"], inputs: Sequence[Tensor]) -> tuple[Float[Tensor, "r ..."], ...]:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from torchstone.programs.expectation.sampling import Function, Shape, draw, evaluated
+from torchstone.programs.expectation.sampling import Function, Shape, draw, evaluated, innermost
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,23 @@ class Pathwise:
         """f of reparameterised samples.
 
         Raises:
-            ValueError: the distribution has no ``rsample``.
+            ValueError: the distribution has no ``rsample``, or one that is not what it says.
         """
-        if not p.has_rsample:
+        if not reparameterised(p):
+            why = "an rsample with a derivative that is made up" if p.has_rsample else "no rsample"
             raise ValueError(
-                f"The pathwise estimator needs samples that can be differentiated, but {type(p).__name__} has no "
-                "rsample. Use estimator='score', or 'auto'."
+                f"The pathwise estimator needs samples that can be differentiated, but {type(p).__name__} has {why}. "
+                "Use estimator='score', or 'auto'."
             )
         return evaluated(f, draw(p, shape, reparameterised=True, antithetic=self.antithetic), p)
+
+
+def reparameterised(p: Distribution) -> bool:
+    """Whether samples move with the parameters; outcomes that can be counted do not, whatever ``rsample`` gives.
+
+    >>> import torch
+    >>> from torch.distributions import Normal, OneHotCategoricalStraightThrough
+    >>> reparameterised(Normal(0.0, 1.0)), reparameterised(OneHotCategoricalStraightThrough(torch.ones(3)))
+    (True, False)
+    """
+    return p.has_rsample and not innermost(p).has_enumerate_support
