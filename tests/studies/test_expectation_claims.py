@@ -89,6 +89,7 @@ class TestPathwiseBeatsScoreWhenSmooth:
                     "bound": float(curve[-1]),
                     "log variance ratio of score": ratio + 0.02 * jitter(seed),
                     "log variance ratio of leave-one-out": 0.5,
+                    "rate": 0.01,
                 },
                 {"curve": curve},
                 1.0,
@@ -118,6 +119,19 @@ class TestPathwiseBeatsScoreWhenSmooth:
     def test_the_speed_up_counts_looks(self) -> None:
         path, score = (next(r for r in self.planted() if r.trial.arm == arm) for arm in ("pathwise", "score"))
         assert log_speed_up(path, score) == pytest.approx(math.log10(20))
+
+
+@pytest.mark.parametrize("test", [TestPathwiseIsWrongWhenNot(), TestPathwiseBeatsScoreWhenSmooth()])
+def test_power_is_declared_of_primary_checks_and_of_the_laptop_scale_alone(
+    test: TestPathwiseIsWrongWhenNot | TestPathwiseBeatsScoreWhenSmooth,
+) -> None:
+    study = test.STUDY
+    primary = {check.name for check in study.judge(test.planted()).checks if check.primary}
+    declared = study.power(study.scales["laptop"])
+    assert declared
+    assert set(declared) <= primary
+    assert all(0.8 < chance <= 1 for chance in declared.values())
+    assert study.power(study.scales["smoke"]) == study.power(study.scales["paper"]) == {}
 
 
 def test_the_weights_of_the_autoencoder_are_those_of_its_densities() -> None:

@@ -32,9 +32,10 @@ def pairs_of_bars(panels: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]])
     return svg(figure)
 
 
-def learning_curves(curves: Mapping[str, Tensor], steps: int) -> str:
-    """A thin line a seed and a thick one for their mean; the steps are on a logarithmic axis."""
+def learning_curves(curves: Mapping[str, Tensor], steps: int, goal: float) -> str:
+    """A thin line a seed and a thick one for their mean; a dotted one at the goal; steps on a logarithmic axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     ax = figure.subplots()
@@ -43,7 +44,11 @@ def learning_curves(curves: Mapping[str, Tensor], steps: int) -> str:
         for line in lines[:, 1:]:
             ax.plot(at, line.tolist(), color=colour, linewidth=0.6, alpha=0.6)
         ax.plot(at, lines[:, 1:].mean(0).tolist(), color=colour, marker=marker, markersize=4, linewidth=2, label=name)
+    ax.axhline(goal, color="black", linestyle=":", linewidth=1.2)
     ax.set(xscale="log", xlabel="steps", ylabel="bound (nats)")
+    ticks = [at[0] * 2**k for k in range(len(at)) if at[0] * 2**k <= steps]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return svg(figure)

@@ -1,5 +1,6 @@
 """Where f is smooth, the path gives gradients of a small fraction of the score's variance, and so learns faster."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from torchstone.data import Batches
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
-from torchstone.lab.statistics import mean_interval
+from torchstone.lab.statistics import mean_interval, power
 from torchstone.programs.expectation import Estimator, Expectation, Pathwise, Score
 from torchstone.studies.programs.vae import VAE, binary_digits
 from torchstone.training import Player, Round, fit
@@ -20,6 +21,11 @@ ESTIMATORS: Mapping[str, Estimator] = {
 }
 ARMS = tuple(ESTIMATORS)
 RATES = (1e-3, 3e-3, 1e-2)
+QUIETER = "log₁₀ of the score's variance over the path's"
+FASTER = "log₁₀ of how many times fewer steps the path needs"
+RATE = f"learning rate of {{}}, best from {min(RATES):g} to {max(RATES):g}"
+TENTH = 1.0
+HOPED, PILOT_SD = math.log10(20), {QUIETER: 0.054, FASTER: 0.064}
 LOOKS = 40
 SAMPLES = 8
 
@@ -99,21 +105,36 @@ class PathwiseBeatsScoreWhenSmooth(Study):
         ratio, speed = (measured(records, "score") for measured in (variance_ratio, speed_up))
         free, fast = (measured(records, "leave-one-out") for measured in (variance_ratio, speed_up))
         return Verdict.of(
-            Check.at_least("log₁₀ of the score's variance over the path's", ratio, 1.0, zone=0.1),
-            Check.at_least("log₁₀ of how many times fewer steps the path needs", speed, 1.0, zone=0.1),
+            Check.at_least(QUIETER, ratio, TENTH, zone=0.1),
+            Check.at_least(FASTER, speed, TENTH, zone=0.1),
             Check.report("the variance, against leave-one-out", free),
             Check.report("the steps, against leave-one-out", fast),
+            *(Check.report(RATE.format(arm), best_rate(records, arm)) for arm in ARMS),
             sentence=f"The path has {10**-ratio.value:.2g} of the score's variance and needs {10**-speed.value:.2g} of "
             f"its steps; against leave-one-out it is {10**-free.value:.2g} and {10**-fast.value:.2g}.",
         )
+
+    def power(self, scale: Size) -> Mapping[str, float]:
+        """Were both ratios 20, twice what decides, with the spread of pilots: ten seeds of blocks 1 and 2.
+
+        There the means of the logarithms were 2.58 and 0.90, so the second is not expected to confirm.
+        """
+        if scale != self.scales["laptop"]:
+            return {}
+        return {name: power(HOPED, sd, scale.seeds, threshold=TENTH) for name, sd in PILOT_SD.items()}
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
         """The bound over the steps."""
         from torchstone.studies.programs.expectation_drawing import learning_curves
 
         curves = {arm: torch.stack([r.artifacts["curve"] for r in ordered(records, arm)]) for arm in ARMS}
-        drawing = learning_curves(curves, records[0].trial.config["steps"])
-        caption = "The bound of test pictures over the steps; a thin line a seed, a thick one for their mean."
+        named = dict(zip(("path", "score", "score, leave-one-out"), curves.values(), strict=True))
+        goal = float(curves["score"][:, -1].mean())
+        drawing = learning_curves(named, records[0].trial.config["steps"], goal)
+        caption = (
+            "The bound of test pictures over the steps: higher is better; a thin line a seed, a thick one for their "
+            "mean. The claim compares where the lines cross the dotted one, the bound that the score ends with."
+        )
         return [Figure("The same bound by three gradients", caption, drawing)]
 
 
@@ -174,6 +195,11 @@ def log_speed_up(path: Record, score: Record) -> float:
     there = (curve >= goal).nonzero()
     looks = len(curve) - 1
     return float(torch.tensor(looks / max(1, int(there[0])) if len(there) else 1.0).log10())
+
+
+def best_rate(records: Sequence[Record], arm: str) -> Estimate:
+    """The learning rate that validation chose."""
+    return mean_interval([record.metrics["rate"] for record in ordered(records, arm)])
 
 
 def ordered(records: Sequence[Record], arm: str) -> list[Record]:
