@@ -11,6 +11,7 @@ from torchstone.programs.holes import (
     DisagreementError,
     FallbackWarning,
     Permutation,
+    Poly,
     Program,
     Threshold,
     TooManyPathsError,
@@ -95,6 +96,25 @@ def test_averages_instead_of_branches(branches: str) -> None:
 def test_averages_cannot_be_on_two_branches() -> None:
     with pytest.raises(TypeError, match="branches='mix' and 'relax' average values"):
         discount().fit(bills(4), branches="mix")
+
+
+def test_the_branch_that_is_not_taken_does_no_harm() -> None:
+    @program
+    def root(x):
+        return select(flag("positive", x), x.sqrt(), 0 * x)
+
+    root.holes["positive"] = Threshold()
+    assert root(torch.tensor([-1.0, 4.0])).tolist() == [0, 2]
+    assert root(torch.tensor(-1.0)) == 0
+
+
+def test_flags_are_compared_by_what_is_decided() -> None:
+    @program
+    def p(x):
+        return x if (flag("a") == flag("b")) and flag("a") == True else 0 * x  # noqa: E712
+
+    found = p.search([((1.0,), 1.0)])
+    assert (found.combinations, found.ties) == (4, 1)
 
 
 def test_a_batch_that_disagrees_is_named() -> None:
@@ -184,6 +204,94 @@ def test_a_loop_that_goes_on_as_long_as_a_flag_says() -> None:
     assert 0 <= fit.truncated < 0.5
     assert fit.branches == "enumerate"
     assert count(torch.tensor(1.4)) == 2
+
+
+def test_a_loop_that_stops_where_a_flag_says() -> None:
+    @program
+    def count(x):
+        steps = 0
+        while not flag("stop", x - steps):
+            steps += 1
+        return steps
+
+    fit = count.fit([((0.4,), 1.0), ((1.4,), 2.0)], batching="none", max_steps=6, steps=40, restarts=1, lr=0.1)
+    assert fit.loss < 1e-6
+    assert [int(count(torch.tensor(x))) for x in (0.4, 1.4)] == [1, 2]
+
+
+def test_every_path_is_too_long() -> None:
+    @program
+    def p(x):
+        while True:
+            x = x + 1 if flag("up", x) else x - 1
+
+    with pytest.warns(FallbackWarning), pytest.raises(TooManyPathsError, match="100 draws in a row"):
+        p.fit([((1.0,), 1.0)], max_paths=8, max_steps=4, check=False)
+
+
+@pytest.mark.parametrize(("branches", "tolerance"), [("enumerate", 1e-6), ("sample", 0.05)])
+def test_what_is_left_out_is_reported(branches: str, tolerance: float) -> None:
+    @program
+    def count(x):
+        steps = 0
+        while flag("more", x):
+            steps += 1
+        return steps
+
+    count.holes["more"] = Threshold()
+    half = objective(count, [((0.0,), 0.0)], branches, max_steps=3, samples=1000)
+    assert half.truncated() == pytest.approx(1 / 8, abs=tolerance)
+
+
+def test_a_start_whose_loop_does_not_end_is_on_record() -> None:
+    @program
+    def count(x):
+        steps = 0
+        while flag("more", x):
+            steps += 1
+        return steps
+
+    count.holes["more"] = Threshold()
+    fit = count.fit([((1.0,), 5.0)], batching="none", max_steps=3, steps=3, restarts=1)
+    assert fit.restarts[0].hardened == math.inf
+
+
+def test_any_example_may_have_too_many_paths() -> None:
+    @program
+    def p(xs):
+        return sum(1.0 for x in xs if flag("up", x)) + 0 * xs[0]
+
+    p.holes["up"] = Threshold()
+    with pytest.warns(FallbackWarning, match="more than max_paths=4"):
+        fit = p.fit([(([1.0],), 1.0), (([1.0] * 3,), 3.0)], batching="none", max_paths=4, steps=1, restarts=1)
+    assert fit.branches == "sample"
+
+
+@pytest.mark.parametrize("branches", ["enumerate", "sample"])
+def test_a_hole_on_an_unlikely_path_is_no_cut(branches: str) -> None:
+    @program
+    def p(x):
+        return hole("rare", x) if flag("rarely", x) else x
+
+    p.holes["rarely"], p.holes["rare"] = Threshold(), Poly(1)
+    with torch.no_grad():
+        p.holes["rarely"].bias.fill_(-30.0)
+    assert p.fit([((1.0,), 1.0)], branches=branches, steps=0, restarts=1).loss < 1e-9
+
+
+def test_what_changed_in_place_is_worked_out_again() -> None:
+    @program
+    def p(x):
+        state = torch.zeros(2)
+        state[0] = x
+        first = hole("f", state).sum()
+        state[1] = 2 * x
+        return hole("f", state).sum() - first
+
+    p.holes["f"] = Poly(1)
+    with torch.no_grad():
+        p.holes["f"].coefficients[1] = 1.0
+    assert objective(p, [((1.0,), 0.0)])([0]).item() == pytest.approx(4.0)
 
 
 def test_too_many_paths_are_drawn_instead() -> None:

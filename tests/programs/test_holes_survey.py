@@ -87,26 +87,62 @@ def counting() -> Program:
     @program
     def p(x):
         calls.append(1)
-        return hole("f", x) + len(calls)
+        return hole("f", x) * len(calls)
 
     return p
 
 
-def changing() -> Program:
+def drawing() -> Program:
+    g = torch.Generator().manual_seed(0)
+
+    @program
+    def p(x):
+        return hole("f", x) * torch.rand((), generator=g)
+
+    return p
+
+
+@pytest.mark.parametrize("make", [counting, drawing])
+@pytest.mark.parametrize("body", [MLP(4), Poly(1)])
+def test_what_cannot_be_replayed_is_refused(make, body: MLP | Poly) -> None:
+    p = make()
+    p.holes["f"] = body
+    with pytest.raises(NotRepeatableError, match="it differs in what it returns"):
+        p.fit(PAIRS)
+
+
+def test_a_program_that_changes_its_arguments_is_refused_and_does_no_harm() -> None:
     @program
     def p(x):
         x += 1
         return hole("f", x)
 
-    return p
+    p.holes["f"] = Poly(1)
+    x = torch.zeros(2)
+    with pytest.raises(NotRepeatableError, match="it changes its arguments"):
+        p.fit([((x,), torch.zeros(2))])
+    assert x.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("make", [counting, changing])
-def test_what_cannot_be_replayed_is_refused(make) -> None:
-    p = make()
-    p.holes["f"] = MLP(4)
-    with pytest.raises(NotRepeatableError, match="The program is not repeatable"):
-        p.fit(PAIRS)
+def test_a_list_among_the_arguments_may_not_grow() -> None:
+    @program
+    def p(x, notes):
+        notes["seen"].append(1)
+        return hole("f", x)
+
+    notes: dict = {"seen": []}
+    with pytest.raises(NotRepeatableError, match="it changes its arguments"):
+        p.fit([((1.0, notes), 1.0)], batching="none")
+    assert notes == {"seen": []}
+
+
+def test_no_number_is_no_sign_of_chance() -> None:
+    @program
+    def p(x):
+        return (hole("f", x) - 100).sqrt()
+
+    fit = p.fit([((1.0,), 1.0)], steps=1, restarts=2)
+    assert all(math.isnan(restart.loss) for restart in fit.restarts)
 
 
 def test_a_cut_is_named_with_its_line() -> None:

@@ -3,12 +3,13 @@
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, Threshold
 from torchstone.programs.holes.calls import choose, flag, hole, permute, select
 from torchstone.programs.holes.choices import Choose, Permutation
+from torchstone.programs.holes.confounding import ConfoundedWarning
 from torchstone.programs.holes.deciders import DisagreementError
 from torchstone.programs.holes.fitting import Fit, Hardened, Restart
 from torchstone.programs.holes.objective import FallbackWarning, TooManyPathsError
 from torchstone.programs.holes.program import Program, program
 from torchstone.programs.holes.search import Search
-from torchstone.programs.holes.survey import ConfoundedWarning, NotRepeatableError, UnreachedError
+from torchstone.programs.holes.survey import NotRepeatableError, UnreachedError
 from torchstone.programs.holes.validity import ExtrapolationWarning
 
 __all__ = [

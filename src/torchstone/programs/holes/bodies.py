@@ -33,8 +33,9 @@ class Curve(nn.Module, ABC):
 
     .. math:: u_j = (x_j - m_j) / s_j, \qquad y = g(u)
 
-    m and s are the mean and the standard deviation of the arguments in the examples; ``fit`` sets them once. Arguments
-    of any shape are broadcast against each other, and the function is applied to each element.
+    m and s are the mean and the standard deviation of the arguments in the examples; the first ``fit`` sets them.
+    Arguments of any shape are broadcast against each other, and the function is applied to each element. The buffer
+    ``valid``, (2, inputs), holds the least and the largest arguments of the last fit, and NaN before.
     """
 
     def __init__(self, inputs: int) -> None:
@@ -42,6 +43,7 @@ class Curve(nn.Module, ABC):
         self.inputs = count("inputs", inputs)
         self.register_buffer("center", torch.zeros(inputs))
         self.register_buffer("spread", torch.ones(inputs))
+        self.register_buffer("valid", torch.full((2, inputs), math.nan))
 
     @abstractmethod
     def value(self, u: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch"]:
@@ -102,9 +104,10 @@ class Poly(Curve):
 
     @torch.no_grad()
     def set_scale(self, x: Float[Tensor, "n inputs"]) -> None:
-        """Divide by the largest size only: a shift would hide the formula."""
-        largest = x.abs().amax(0)
+        """Divide by the largest size only, since a shift would hide the formula, and keep the function as it is."""
+        terms, largest = self.terms(), x.abs().amax(0)
         self.get_buffer("spread").copy_(torch.where(largest > 0, largest, 1.0))
+        self.coefficients.copy_(self.coefficients.new_tensor([terms[e] * size for e, size in self.sizes().items()]))
 
     def reset_parameters(self) -> None:
         """Small random coefficients, for another start."""
@@ -112,10 +115,13 @@ class Poly(Curve):
 
     def terms(self) -> dict[tuple[int, ...], float]:
         """The coefficient of each product of powers of the arguments as they are."""
-        scales = [
-            math.prod(s**k for s, k in zip(self.get_buffer("spread").tolist(), e, strict=True)) for e in self.exponents
-        ]
-        return {e: c / s for e, c, s in zip(self.exponents, self.coefficients.tolist(), scales, strict=True)}
+        coefficients, sizes = self.coefficients.tolist(), self.sizes()
+        return {e: c / sizes[e] for e, c in zip(self.exponents, coefficients, strict=True)}
+
+    def sizes(self) -> dict[tuple[int, ...], float]:
+        """What each product of powers is divided by."""
+        spread = self.get_buffer("spread").tolist()
+        return {e: math.prod(s**k for s, k in zip(spread, e, strict=True)) for e in self.exponents}
 
 
 def monomials(degree: int, inputs: int) -> tuple[tuple[int, ...], ...]:

@@ -3,58 +3,91 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import MLP, Threshold
-from torchstone.programs.holes.choices import Choose, Constant, Permutation
+from torchstone.programs.holes.choices import Bodies, Choose, Constant, Permutation
 from torchstone.programs.holes.deciders import Decider
 
-Observer = Callable[[str, tuple[Any, ...], Any], Any]
+Observer = Callable[[str, Any, tuple[Any, ...], Any], Any]
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a program: where bodies are, who decides, and who looks on (and may put another value in place)."""
 
-    bodies: nn.ModuleDict
+    bodies: Bodies
     decider: Decider
     observer: Observer | None = None
     cache: dict[Any, Any] | None = None
     open: bool = False
     """Whether holes without a body are given their default."""
+    path: str = ""
+    """Before the names of holes, in a program that fills a hole of another: ``inner.holes.``"""
+
+    def inside(self, bodies: Bodies) -> "Run":
+        """The part of this run in a program that is called in it: itself again, a body, or one that is not trained."""
+        if bodies is self.bodies:
+            return self
+        path = next((path for path, module in self.bodies.named_modules() if module is bodies), None)
+        if path is None:
+            return Run(bodies, self.decider)
+        return replace(self, bodies=bodies, path=f"{self.path}{path}.")
 
     def body(self, kind: str, name: str, default: Callable[[], nn.Module]) -> nn.Module:
         """The body of a hole."""
-        if not isinstance(name, str) or not name or "." in name:
-            raise ValueError(f"The name of a hole must be a string without a dot, but it is {name!r}.")
         if name not in self.bodies:
             if not self.open:
                 raise LookupError(
                     f"{kind}({name!r}) has no body yet. Fit the program, or give it one: "
                     f"program.holes[{name!r}] = Poly(2)."
                 )
-            self.bodies[name] = default()
+            self.bodies[name] = default().to(self.bodies.like())
         return self.bodies[name]
 
+    def constant(self, kind: str, name: str, outcomes: Sequence[str]) -> tuple[Constant, Tensor]:
+        """The body of a decision without features, and its logits."""
+        body = self.body(kind, name, lambda: Constant(outcomes))
+        if not isinstance(body, Constant):
+            raise TypeError(
+                f"{kind}({name!r}) has no features, but the name {name!r} belongs to a {type(body).__name__}. Take "
+                "another name, or give it the same features in each call."
+            )
+        return body, self.seen(name, body, (), body.logits)
+
     def value(self, name: str, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """What a body says of its arguments; what was said of the very same objects is not worked out again."""
-        if self.cache is None or not decides_nothing(body):
+        """What a body says of its arguments; what was said of the very same tensors is not worked out again."""
+        if isinstance(body, Constant | Permutation):
+            raise TypeError(
+                f"The name {name!r} belongs to a {type(body).__name__}, which takes no arguments, but is called with "
+                f"{len(arguments)}. Take another name here."
+            )
+        if self.cache is None or not decides_nothing(body) or not all(map(lasting, arguments)):
             found = body(*arguments)
         else:
-            key = (id(body), *map(id, arguments))
+            key = (id(body), *((id(x), x._version) for x in arguments))
             if key not in self.cache:
                 self.cache[key] = body(*arguments), arguments  # kept, so that their ids stay theirs
             found = self.cache[key][0]
-        return found if self.observer is None else self.observer(name, arguments, found)
+        return self.seen(name, body, arguments, found)
+
+    def seen(self, name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
+        """The value, or what the observer puts in its place."""
+        return value if self.observer is None else self.observer(self.path + name, body, arguments, value)
 
 
 def decides_nothing(body: Callable[..., Any]) -> bool:
     """Whether a body is a module without a program in it, so that it says the same on every path."""
     return isinstance(body, nn.Module) and not any(hasattr(module, "holes") for module in body.modules())
+
+
+def lasting(x: Any) -> bool:
+    """Whether this is a tensor that counts its changes in place."""
+    return isinstance(x, Tensor) and not x.is_inference()
 
 
 CURRENT: ContextVar[Run | None] = ContextVar("run", default=None)
@@ -91,6 +124,8 @@ def hole(name: str, *arguments: Any) -> Any:
     Raises:
         RuntimeError: there is no program around it.
         LookupError: the program was not fitted, and has no body for this name.
+        ValueError: there are no arguments.
+        TypeError: a flag, a choice or an order has this name.
 
     Example:
         >>> from torchstone.programs.holes import Poly, program
@@ -102,7 +137,12 @@ def hole(name: str, *arguments: Any) -> Any:
         tensor([0., 0.], grad_fn=<MulBackward0>)
     """
     run = current("hole", name)
-    body = run.body("hole", name, lambda: MLP(16, inputs=max(1, len(arguments))))
+    if not arguments:
+        raise ValueError(
+            f"hole({name!r}) has no arguments. For one number for all examples write hole({name!r}, 1.0), and "
+            f"program.holes[{name!r}] = Poly(0)."
+        )
+    body = run.body("hole", name, lambda: MLP(16, inputs=len(arguments)))
     if isinstance(body, Choose):
         return run.value(name, run.decider.pick(body, body.logits, list(body.candidates.values())), arguments)
     return run.value(name, body, arguments)
@@ -119,6 +159,12 @@ class Flag:
         if self.decided is None:
             self.decided = bool(self.run.decider.settled(self.constant, self.logits))
         return self.decided
+
+    def __eq__(self, other: object) -> bool:
+        """Whether this is decided as the other is."""
+        return bool(self) == (bool(other) if isinstance(other, Flag) else other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def select(self, a: Any, b: Any) -> Any:
         """a if true, b if not, or their mean."""
@@ -144,8 +190,8 @@ def flag(name: str, *features: Any) -> Flag:
     """
     run = current("flag", name)
     if not features:
-        constant = run.body("flag", name, lambda: Constant(["False", "True"]))
-        return Flag(run, constant.get_parameter("logits"), constant)
+        constant, logits = run.constant("flag", name, ["False", "True"])
+        return Flag(run, logits, constant)
     body = run.body("flag", name, lambda: Threshold(len(features)))
     logit = run.value(name, body, features)
     return Flag(run, torch.stack([torch.zeros_like(logit), logit], -1), None)
@@ -186,8 +232,7 @@ def choose(name: str, *features: Any, among: Sequence[Any] | Mapping[str, Any]) 
         body = run.body("choose", name, lambda: missing(name, len(options)))
         logits = run.value(name, body, features)
     else:
-        constant = run.body("choose", name, lambda: Constant(names(among)))
-        logits = constant.get_parameter("logits")
+        constant, logits = run.constant("choose", name, names(among))
     if logits.shape[-1] != len(options):
         raise ValueError(
             f"choose({name!r}) is among {len(options)} things, but its body returns {logits.shape[-1]} logits."
@@ -229,4 +274,4 @@ def permute(name: str, x: Tensor) -> Tensor:
     body = run.body("permute", name, lambda: Permutation(x.shape[-1]))
     if not isinstance(body, Permutation):
         raise TypeError(f"permute({name!r}) needs a Permutation as its body, but has a {type(body).__name__}.")
-    return x @ (body.nearest() if run.decider.final else body.matrix()).T
+    return cast(Tensor, run.seen(name, body, (x,), x @ (body.nearest() if run.decider.final else body.matrix()).T))

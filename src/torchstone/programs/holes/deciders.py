@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 COLD = 0.1
 """The temperature at which averages end, and at which an averaging program is called."""
@@ -120,12 +119,17 @@ class Mean(Decider):
 
 @dataclass
 class Likeliest(Decider):
-    """The likeliest outcome: what a program does once it is trained."""
+    """The likeliest outcome, what a program does once it is trained; at most ``max_steps`` times, if that is given."""
 
     final: ClassVar[bool] = True
+    max_steps: int | None = None
+    steps: int = field(default=0, init=False)
 
     def index(self, logits: Tensor) -> int:
         """The outcome of the largest logit, in which a batch must agree."""
+        self.steps += 1
+        if self.max_steps is not None and self.steps > self.max_steps:
+            raise TooLongError
         indexes = set(logits.argmax(-1).flatten().tolist())
         if len(indexes) > 1:
             raise DisagreementError(
@@ -138,7 +142,7 @@ class Likeliest(Decider):
         """The likeliest option, for each example of a batch its own."""
         if logits.ndim == 1 or any(callable(option) for option in options):
             return super().pick(constant, logits, options)
-        return blend(one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype), options)
+        return gathered(logits.argmax(-1), options)
 
 
 def gumbel(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
@@ -155,6 +159,24 @@ def gumbel(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     return noise
 
 
+def aligned(weight: Tensor, value: Tensor) -> Tensor:
+    """One number for each example, shaped so that it meets the examples along the first axes of a value."""
+    return weight.reshape((*weight.shape, *[1] * (value.ndim - weight.ndim)))
+
+
+def gathered(index: Tensor, options: Sequence[Any]) -> Tensor:
+    """For each example its own option, untouched by what the others are.
+
+    >>> gathered(torch.tensor([1, 0]), [float("nan"), 4.0])
+    tensor([4., nan])
+    """
+    values = [torch.as_tensor(option, device=index.device) for option in options]
+    found = values[0]
+    for i, value in enumerate(values):
+        found = torch.where(aligned(index == i, value if value.ndim > found.ndim else found), value, found)
+    return found
+
+
 def blend(weights: Tensor, options: Sequence[Any]) -> Any:
     """The mean of numbers, or the function whose value is the mean of the functions' values; weights (..., k).
 
@@ -166,5 +188,5 @@ def blend(weights: Tensor, options: Sequence[Any]) -> Any:
     total = torch.zeros((), dtype=weights.dtype, device=weights.device)
     for weight, option in zip(weights.unbind(-1), options, strict=True):
         value = torch.as_tensor(option, device=weights.device)
-        total = total + weight.reshape((*weight.shape, *[1] * (value.ndim - weight.ndim))) * value
+        total = total + aligned(weight, value) * value
     return total

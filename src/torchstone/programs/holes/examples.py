@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchstone.programs.holes.calls import Observer, Run, running
+from torchstone.programs.holes.choices import Bodies
 from torchstone.programs.holes.deciders import Decider, check_single
 
 Batching = Literal["vmap", "native", "none"]
@@ -16,7 +18,16 @@ Example = tuple[tuple[Any, ...], Any]
 
 
 def squared(output: Tensor, target: Tensor) -> Tensor:
-    """The squared error, element by element."""
+    """The squared error, element by element.
+
+    Raises:
+        ValueError: they differ in shape.
+    """
+    if output.shape != target.shape and not output.numel() == target.numel() == 1:
+        raise ValueError(
+            f"The program returned a tensor of shape {tuple(output.shape)}, but the target has shape "
+            f"{tuple(target.shape)}. Give targets of that shape, or a loss= of your own."
+        )
     return (output - target) ** 2
 
 
@@ -43,7 +54,12 @@ def checked(examples: Sequence[Any], dtype: torch.dtype, device: torch.device) -
 
 
 def tensor_of(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
-    """Floats, and lists of numbers, as tensors; tensors of floats in the program's dtype; all else as it is."""
+    """Numbers, lists of numbers and arrays as tensors, floats in the program's dtype; all else as it is.
+
+    Python's whole numbers become floats too.
+    """
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub":
+        value = torch.as_tensor(value)
     if isinstance(value, Tensor):
         return value.to(device, dtype) if value.is_floating_point() else value.to(device)
     if isinstance(value, bool | int | float):
@@ -68,7 +84,7 @@ class Task:
     """
 
     function: Callable[..., Any]
-    bodies: nn.ModuleDict
+    bodies: Bodies
     examples: list[Example]
     loss: Loss = squared
     batching: Batching = "vmap"
@@ -113,7 +129,7 @@ class Task:
     def scored(self, decider: Decider, inputs: tuple[Any, ...], target: Any, **options: Any) -> tuple[Tensor, Tensor]:
         """The loss, and the log-probability of the path."""
         output = self.output(decider, inputs, **options)
-        losses = self.loss(number(output, target), target)
+        losses = self.losses(output, target)
         kept = 1 if self.batching == "native" else 0
         losses = losses.flatten(kept).mean(-1) if losses.ndim > kept else losses
         if self.batching == "none":
@@ -121,6 +137,23 @@ class Task:
         log_p = torch.as_tensor(getattr(decider, "log_p", 0.0), dtype=losses.dtype, device=losses.device)
         check_single(log_p.ndim, kept)
         return losses, log_p if self.batching == "vmap" else log_p.expand(losses.shape)
+
+    def losses(self, output: Any, target: Any) -> Tensor:
+        """What an output costs, element by element.
+
+        Raises:
+            ValueError: the loss of stacked examples is not one for each.
+        """
+        output = number(output, target)
+        if self.batching != "native":
+            return self.loss(output, target)
+        losses = self.loss(output.expand(target.shape) if output.ndim == 0 else output, target)
+        if losses.shape[:1] != target.shape[:1]:
+            raise ValueError(
+                f"With batching='native', `loss` must return losses whose first axis is that of the {len(target)} "
+                f"examples, but it returned shape {tuple(losses.shape)}. Torch's losses do with reduction='none'."
+            )
+        return losses
 
     def output(
         self,
@@ -133,7 +166,12 @@ class Task:
     ) -> Any:
         """What the program returns."""
         with running(Run(self.bodies, decider, observer, cache, open)):
-            return self.function(*inputs)
+            try:
+                return self.function(*inputs)
+            except TypeError as error:
+                if "index" in str(error):
+                    error.add_note("Numbers come as tensors of floats. Write range(int(n)), with batching='none'.")
+                raise
 
 
 def number(output: Any, like: Any) -> Tensor:

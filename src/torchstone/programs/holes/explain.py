@@ -1,6 +1,7 @@
 """What was learned, in words: a formula, a table of values, a choice, a threshold, an order."""
 
 from collections.abc import Sequence
+from textwrap import indent
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ def explained(name: str, body: nn.Module, arguments: Sequence[str], ranges: Tens
         return f"{call} is true where {linear(body, arguments)}"
     if isinstance(body, Poly):
         return f"{call} = {formula(body, arguments, ranges)}"
+    if callable(inner := getattr(body, "explain", None)):
+        return f"{call} is a program:\n{indent(inner(), '  ')}"
     if isinstance(body, Curve) and ranges is not None:
         return f"{call}:\n{table(body, arguments, ranges)}"
     return f"{call} = {type(body).__name__} with {sum(p.numel() for p in body.parameters())} parameters"
@@ -44,7 +47,7 @@ def formula(body: Poly, arguments: Sequence[str], ranges: Tensor | None) -> str:
     largest = body.get_buffer("spread") if ranges is None else ranges.abs().amax(0)
     weights = {e: abs(c) * float(torch.prod(largest ** torch.tensor(e).to(largest))) for e, c in terms.items()}
     least = 1e-3 * max(weights.values())
-    parts = [term(c, e, arguments) for e, c in terms.items() if weights[e] > least]
+    parts = [term(c, e, arguments) for e, c in terms.items() if c != 0 and not weights[e] <= least]
     return " + ".join(parts).replace("+ -", "- ") or "0"
 
 

@@ -22,7 +22,8 @@ class Restart:
     Args:
         seed: of its first weights.
         loss: mean over examples of what was minimised.
-        hardened: mean loss where each example takes its likeliest path.
+        hardened: mean loss where each example takes its likeliest path; infinite if one has more than ``max_steps``
+            decisions.
     """
 
     seed: int | None
@@ -112,19 +113,22 @@ def fitted(
             polish(bodies, objective)
         with torch.no_grad():
             loss = float(objective(range(len(objective.task.examples)), COLD))
-        found.append(Restart(own, loss, called(objective.task)))
+        found.append(Restart(own, loss, called(objective.task, max_steps=objective.max_steps)))
         kept.append(copy.deepcopy(bodies.state_dict()))
     bodies.load_state_dict(kept[min(range(restarts), key=lambda i: rankable(found[i]))])
     return found
 
 
 def reset(bodies: nn.ModuleDict, seed: int) -> None:
-    """Other first weights, for every module that knows how."""
-    with seeded(seed):
+    """Other first weights, for every module that knows how; what is frozen stays."""
+    with seeded(seed), torch.no_grad():
         for module in bodies.modules():
             again = getattr(module, "reset_parameters", None)
-            if callable(again):
+            if callable(again) and any(parameter.requires_grad for parameter in module.parameters()):
+                frozen = [(p, p.clone()) for p in module.parameters() if not p.requires_grad]
                 again()
+                for parameter, before in frozen:
+                    parameter.copy_(before)
 
 
 def adam(bodies: nn.ModuleDict, objective: Objective, *, steps: int, lr: float, batch: int | None) -> None:
@@ -135,35 +139,56 @@ def adam(bodies: nn.ModuleDict, objective: Objective, *, steps: int, lr: float, 
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
         rows = range(n) if batch is None else torch.randperm(n, generator=objective.generator)[:batch].tolist()
-        optimizer.zero_grad()
         loss = objective(rows, HOT * (COLD / HOT) ** (step / steps))
-        if not loss.isfinite():
+        try:
+            backward(loss, parameters)
+        except FloatingPointError:
             return
-        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
 def polish(bodies: nn.ModuleDict, objective: Objective) -> None:
-    """L-BFGS with a strong Wolfe line search; what it makes worse is undone."""
-    rows = range(len(objective.task.examples))
+    """L-BFGS with a strong Wolfe line search; it is undone where it makes things worse, or meets no numbers."""
+    rows, parameters = range(len(objective.task.examples)), trained(bodies)
     before = copy.deepcopy(bodies.state_dict())
     optimizer = torch.optim.LBFGS(
-        trained(bodies), max_iter=100, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+        parameters, max_iter=100, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = objective(rows, COLD)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return backward(objective(rows, COLD), parameters)
 
-    start = float(optimizer.step(closure).detach())  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        end = float(objective(rows, COLD))
+    try:
+        start = float(optimizer.step(closure).detach())  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            end = float(objective(rows, COLD))
+    except FloatingPointError:
+        start, end = 0.0, math.inf
     if not end <= start:
         bodies.load_state_dict(before)
+
+
+def backward(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
+    """Set the gradients, and return the loss.
+
+    Raises:
+        FloatingPointError: one of these is NaN or infinite.
+    """
+    for parameter in parameters:
+        parameter.grad = None
+    loss.backward()  # type: ignore[no-untyped-call]
+    numbers = [loss, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
+    if not all(bool(x.isfinite().all()) for x in numbers):
+        raise FloatingPointError
+    return loss
 
 
 def trained(bodies: nn.ModuleDict) -> list[nn.Parameter]:
     """The parameters to move."""
     return [parameter for parameter in bodies.parameters() if parameter.requires_grad]
+
+
+def check_trainable(bodies: nn.ModuleDict) -> None:
+    """Something must be left to learn."""
+    if not trained(bodies):
+        raise ValueError("There is nothing to learn: the program has no hole with a parameter, or all are frozen.")

@@ -1,7 +1,9 @@
 """The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -13,6 +15,7 @@ from torchstone.programs.holes.examples import Example, Task
 Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
 BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
 ALL_PATHS = ("enumerate", "likelihood")
+AVERAGES = ("mix", "relax")
 T = TypeVar("T")
 
 
@@ -95,12 +98,23 @@ class Objective:
 
     @torch.no_grad()
     def truncated(self) -> float:
-        """The mean probability of paths that are too long."""
-        if self.branches not in ALL_PATHS:
+        """The mean probability of paths that are too long; of drawn paths, the share that was."""
+        if self.branches in AVERAGES:
             return 0.0
         groups = self.task.groups(range(len(self.task.examples)))
+        if self.branches == "sample":
+            draws = [self.too_long(group) for group in groups for _ in range(self.samples)]
+            return sum(draws) / len(draws)
         left = 1.0 - float(torch.cat([self.enumerated(group)[1] for group in groups]).mean())
         return left if left > 1e-6 else 0.0
+
+    def too_long(self, group: Example) -> bool:
+        """Whether a drawn path is."""
+        try:
+            self.task.run(Draw(self.generator, self.max_steps), group)
+        except TooLongError:
+            return True
+        return False
 
 
 def replayed(run: Callable[[Prefix], T], max_paths: int, max_steps: int) -> list[tuple[Prefix, T]]:
@@ -139,8 +153,26 @@ def paths(task: Task, group: Example, max_paths: int, max_steps: int, **options:
 
 
 @torch.no_grad()
-def called(task: Task, *, averages: bool = False) -> float:
-    """The mean loss of a program as it is called: with its likeliest decisions, or on averages."""
+def excess(task: Task, max_paths: int, max_steps: int) -> TooManyPathsError | None:
+    """What there is to say if an example has too many paths to go through; with vmap all have the same."""
+    alone = task.alone()
+    try:
+        for group in islice(alone.singly(), 1 if task.batching == "vmap" else None):
+            paths(alone, group, max_paths, max_steps)
+    except TooManyPathsError as error:
+        return error
+    return None
+
+
+@torch.no_grad()
+def called(task: Task, *, averages: bool = False, max_steps: int | None = None) -> float:
+    """The mean loss of a program as it is called: with its likeliest decisions, or on averages.
+
+    It is infinite where the likeliest path of an example has more than ``max_steps`` decisions.
+    """
     task = task.alone()
-    losses = [task.run(Mean() if averages else Likeliest(), group)[0].mean() for group in task.singly()]
+    try:
+        losses = [task.run(Mean() if averages else Likeliest(max_steps), group)[0].mean() for group in task.singly()]
+    except TooLongError:
+        return math.inf
     return float(torch.stack(losses).mean())

@@ -5,7 +5,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,24 +13,25 @@ from torch import Tensor, nn
 from torchstone.programs.holes.bodies import Curve
 from torchstone.programs.holes.calls import CURRENT, Run, running
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
+from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
 from torchstone.programs.holes.deciders import Decider, Likeliest, Mean
 from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
 from torchstone.programs.holes.explain import explained
-from torchstone.programs.holes.fitting import Fit, Hardened, fitted
+from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
 from torchstone.programs.holes.objective import (
-    ALL_PATHS,
+    AVERAGES,
     Branches,
     FallbackWarning,
     Objective,
     TooManyPathsError,
     called,
-    paths,
+    excess,
 )
 from torchstone.programs.holes.options import check_options
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
-from torchstone.programs.holes.survey import ConfoundedWarning, check_reached, confounded, confusions, prepare
-from torchstone.programs.holes.validity import columns, outside, ranges, set_scales
+from torchstone.programs.holes.survey import prepare, reaching
+from torchstone.programs.holes.validity import set_ranges, set_scales, trained, warn_outside
 from torchstone.smoothness import Report
 from torchstone.smoothness import check as smoothness
 
@@ -42,25 +43,30 @@ class Program(nn.Module):
     with ``branches="mix"`` or ``"relax"`` it averages, until it is hardened.
     """
 
+    averages: Tensor
+
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self.function = function
         self.holes = Bodies()
-        self.ranges: dict[str, Tensor] = {}
-        self.averages = False
+        self.register_buffer("averages", torch.tensor(False))
         functools.update_wrapper(self, function)
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """What the function returns.
 
         Warns:
             ExtrapolationWarning: a hole is called outside the range in which it was trained.
         """
         outer = CURRENT.get()
-        decider: Decider = (Mean() if self.averages else Likeliest()) if outer is None else outer.decider
-        observer = self._warn_outside if outer is None else None
-        with running(Run(self.holes, decider, observer)):
-            return self.function(*inputs)
+        run = Run(self.holes, self._decider(), warn_outside) if outer is None else outer.inside(self.holes)
+        with running(run):
+            return self.function(*inputs, **named)
+
+    @property
+    def ranges(self) -> dict[str, Tensor]:
+        """The least and the largest argument of each curve in the last fit, (2, inputs)."""
+        return {name: body.get_buffer("valid") for name, body in self.holes.every().items() if trained(body)}
 
     def fit(
         self,
@@ -115,16 +121,22 @@ class Program(nn.Module):
         """
         check_options(branches, batching, steps, restarts, lr, batch, samples, max_paths, max_steps)
         task = self._task(examples, loss, "none" if branches == "sample" else batching)
-        self._survey(task, branches, max_paths, max_steps)
-        task, branches = self._within(task, branches, max_paths, max_steps)
-        generator = torch.Generator().manual_seed(seed)
-        objective = Objective(task, branches, samples, max_paths, max_steps, generator)
+        seens = prepare(task, branches, max_steps)
+        rows = reaching(task, seens, branches, max_paths, max_steps)
+        check_trainable(self.holes)
+        set_scales(self.holes, seens)
+        many = None if branches in AVERAGES else excess(task, max_paths, max_steps)
+        if many and branches != "sample":
+            task, branches = drawn_instead(task, many)
+        objective = Objective(task, branches, samples, max_paths, max_steps, torch.Generator().manual_seed(seed))
         if check:
-            self._report(objective).raise_if("error")
-        told = self._told(task, branches, max_paths, max_steps)
+            self._report(objective, rows, many).raise_if("error")
+        told = {} if many else confounded(task, branches, max_paths, max_steps)
+        for sentence in confusions(told):
+            warnings.warn(sentence, ConfoundedWarning, stacklevel=2)
         found = fitted(self.holes, objective, steps=steps, restarts=restarts, lr=lr, batch=batch, seed=seed)
-        self.averages = branches in ("mix", "relax")
-        self.ranges = ranges(task, self.averages)
+        self.averages.fill_(branches in AVERAGES)
+        set_ranges(task, seens, averages=branches in AVERAGES, max_steps=max_steps)
         return Fit(tuple(found), branches, objective.truncated(), told)
 
     def search(
@@ -167,16 +179,16 @@ class Program(nn.Module):
         """Which holes a gradient reaches, and which line is in the way, before anything is trained.
 
         Args:
-            examples: as in :meth:`fit`; the first is looked at.
+            examples: as in :meth:`fit`; the first is looked at, and those that reach other holes.
             branches, batching, loss, max_paths, max_steps: as in :meth:`fit`.
 
         Returns:
             The report of :func:`torchstone.smoothness.check` on the loss; parameters are those of ``program.holes``.
         """
         task = self._task(examples, loss, batching)
-        prepare(task, branches, max_steps)
-        generator = torch.Generator().manual_seed(0)
-        return self._report(Objective(task, branches, 2, max_paths, max_steps, generator))
+        rows = reaching(task, prepare(task, branches, max_steps), branches, max_paths, max_steps)
+        objective = Objective(task, branches, 2, max_paths, max_steps, torch.Generator().manual_seed(0))
+        return self._report(objective, rows, None if branches in AVERAGES else excess(task, max_paths, max_steps))
 
     def harden(self, examples: Sequence[Any], *, loss: Loss = squared, batching: Batching = "none") -> Hardened:
         """Make every decision certain: the likeliest choice, the sign of a flag, the nearest order.
@@ -189,13 +201,13 @@ class Program(nn.Module):
             The mean loss of the program as it was called before, and as it is called now.
         """
         task = self._task(examples, loss, batching)
-        before = called(task, averages=self.averages)
-        for body in self.holes.values():
+        before = called(task, averages=bool(self.averages))
+        for body in self.holes.every().values():
             if isinstance(body, Constant):
                 body.settle(int(body.logits.argmax()))
             if isinstance(body, Permutation):
                 body.settle()
-        self.averages = False
+        self.averages.fill_(False)
         return Hardened(before, called(task))
 
     def explain(self, name: str | None = None) -> str:
@@ -216,55 +228,31 @@ class Program(nn.Module):
         arguments = written if len(written) == inputs or not inputs else [f"x{j + 1}" for j in range(inputs)]
         return explained(name, body, arguments, self.ranges.get(name))
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Where the holes are valid, and whether the program averages."""
-        return {"ranges": self.ranges, "averages": self.averages}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """What :meth:`get_extra_state` gave."""
-        self.ranges, self.averages = dict(state["ranges"]), bool(state["averages"])
+    def _decider(self) -> Decider:
+        return Mean() if self.averages else Likeliest()
 
     def _task(self, examples: Sequence[Any], loss: Loss, batching: Batching) -> Task:
-        like = next(self.holes.parameters(), torch.empty(0))
+        like = self.holes.like()
         return Task(self.function, self.holes, checked(examples, like.dtype, like.device), loss, batching)
 
-    def _survey(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> None:
-        """Look at the program before it is trained."""
-        seen = prepare(task, branches, max_steps)
-        if branches not in ("mix", "relax"):
-            check_reached(task, seen, max_paths, max_steps)
-        set_scales(self.holes, seen, self.ranges)
+    def _report(self, objective: Objective, rows: Sequence[int], many: TooManyPathsError | None) -> Report:
+        """The smoothness of the loss on some examples; where paths are drawn, on all of them unless they are many."""
+        objective = replace(objective, task=objective.task.alone())
+        if objective.branches == "sample" and not many:
+            objective = replace(objective, branches="enumerate")
+        return smoothness(lambda: objective(rows), params=self.holes)
 
-    def _told(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> dict[str, tuple[int, int]]:
-        """What the examples tell of each hole, where there are paths to go through."""
-        if branches not in ALL_PATHS:
-            return {}
-        told = confounded(task, max_paths, max_steps)
-        for sentence in confusions(told):
-            warnings.warn(sentence, ConfoundedWarning, stacklevel=3)
-        return told
 
-    def _within(self, task: Task, branches: Branches, max_paths: int, max_steps: int) -> tuple[Task, Branches]:
-        """Enumerate only if there are few paths."""
-        if branches in ALL_PATHS:
-            try:
-                with torch.no_grad():
-                    paths(task.alone(), next(task.alone().singly()), max_paths, max_steps)
-            except TooManyPathsError as error:
-                if task.batching == "native":
-                    raise
-                warnings.warn(f"{error} Now paths are drawn.", FallbackWarning, stacklevel=3)
-                return replace(task, batching="none"), "sample"
-        return task, branches
+def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
+    """Draw paths where there are too many, and say so.
 
-    def _report(self, objective: Objective) -> Report:
-        """The smoothness of the loss on the first example."""
-        return smoothness(lambda: replace(objective, task=objective.task.alone())([0]), params=self.holes)
-
-    def _warn_outside(self, name: str, arguments: tuple[Any, ...], value: Any) -> Any:
-        if name in self.ranges and len(arguments) == self.ranges[name].shape[1]:
-            outside(name, columns(arguments, cast(Curve, self.holes[name])), self.ranges[name])
-        return value
+    Raises:
+        TooManyPathsError: examples are stacked, so that they have no paths of their own.
+    """
+    if task.batching == "native":
+        raise many
+    warnings.warn(f"{many} Now paths are drawn.", FallbackWarning, stacklevel=3)
+    return replace(task, batching="none"), "sample"
 
 
 def program(function: Callable[..., Any]) -> Program:

@@ -47,6 +47,13 @@ def visit(node: ast.AST, condition: str, offset: int, found: dict[str, Place]) -
             place = Place(node.lineno + offset, condition, tuple(map(ast.unparse, arguments)))
             found.setdefault(name.value, place)
     for child in ast.iter_child_nodes(node):
-        below = isinstance(node, ast.If | ast.While) and child is not node.test
-        keyword = type(node).__name__.lower()
-        visit(child, f"{keyword} {ast.unparse(node.test)}" if below else condition, offset, found)  # type: ignore[attr-defined]
+        visit(child, above(node, child) or condition, offset, found)
+
+
+def above(node: ast.AST, child: ast.AST) -> str:
+    """The condition under which a part of a statement is run."""
+    if not isinstance(node, ast.If | ast.While | ast.IfExp) or child is node.test:
+        return ""
+    otherwise = node.orelse if isinstance(node.orelse, list) else [node.orelse]
+    keyword = "while" if isinstance(node, ast.While) else "if"
+    return f"{'else of ' if child in otherwise else ''}{keyword} {ast.unparse(node.test)}"

@@ -1,14 +1,16 @@
 """Where a hole was trained, and a warning where it is called elsewhere."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve, broadcast
-from torchstone.programs.holes.deciders import Likeliest, Mean
+from torchstone.programs.holes.choices import Bodies
+from torchstone.programs.holes.deciders import Likeliest, Mean, TooLongError
 from torchstone.programs.holes.examples import Task
 from torchstone.programs.holes.survey import Seen
 
@@ -22,37 +24,51 @@ def columns(arguments: tuple[Any, ...], body: Curve) -> Tensor:
     return broadcast(arguments, body.get_buffer("center")).detach().reshape(-1, body.inputs)
 
 
-def set_scales(bodies: nn.ModuleDict, seen: Seen, known: Mapping[str, Tensor]) -> None:
-    """Standardise the arguments of curves that were not trained before."""
-    for name, calls in seen.arguments.items():
-        body = bodies[name]
-        if isinstance(body, Curve) and name not in known and len(calls[0]) == body.inputs:
-            body.set_scale(torch.cat([columns(arguments, body) for arguments in calls]))
+def trained(body: nn.Module) -> bool:
+    """Whether it is known where this curve was trained."""
+    return isinstance(body, Curve) and not bool(body.get_buffer("valid").isnan().any())
 
 
-def ranges(task: Task, averages: bool) -> dict[str, Tensor]:
-    """The least and the largest argument of each curve, (2, inputs), where the trained program calls it."""
-    seen, task = Seen(), task.alone()
-    with torch.no_grad():
-        for group in task.singly():
-            task.output(Mean() if averages else Likeliest(), group[0], observer=seen)
-    found = {}
-    for name, calls in seen.arguments.items():
-        body = task.bodies[name]
-        if isinstance(body, Curve):
-            x = torch.cat([columns(arguments, body) for arguments in calls])
-            found[name] = torch.stack([x.amin(0), x.amax(0)])
-    return found
+def gathered(bodies: Bodies, seens: Sequence[Seen]) -> Iterator[tuple[Curve, Tensor]]:
+    """Each curve that was called, with the arguments of all its calls, (n, inputs)."""
+    for name, body in bodies.every().items():
+        calls = [arguments for seen in seens for called, arguments, _ in seen.log if called == name]
+        if isinstance(body, Curve) and calls:
+            yield body, torch.cat([columns(arguments, body) for arguments in calls])
 
 
-def outside(name: str, x: Tensor, known: Tensor) -> None:
-    """Warn of the first argument outside the range."""
-    low, high = known.to(x)
-    wrong = (x < low) | (x > high)
-    if wrong.any():
-        row, j = wrong.nonzero()[0].tolist()
-        warnings.warn(
-            f"hole {name!r} trained on [{float(low[j]):.3g}, {float(high[j]):.3g}], called with {float(x[row, j]):.3g}",
-            ExtrapolationWarning,
-            stacklevel=5,
-        )
+def set_scales(bodies: Bodies, seens: Sequence[Seen]) -> None:
+    """Standardise the arguments of curves that were not trained before, and that are not frozen."""
+    for body, x in gathered(bodies, seens):
+        if not trained(body) and any(parameter.requires_grad for parameter in body.parameters()):
+            body.set_scale(x)
+
+
+@torch.no_grad()
+def set_ranges(task: Task, seens: Sequence[Seen], *, averages: bool, max_steps: int) -> None:
+    """Note the least and the largest arguments of each curve where the trained program calls it.
+
+    If it never does on its likeliest paths, they are those of ``seens``, what was seen before the training.
+    """
+    called, task = Seen(), task.alone()
+    for group in task.singly():
+        with suppress(TooLongError):
+            task.output(Mean() if averages else Likeliest(max_steps), group[0], observer=called)
+    for source in (seens, [called]):
+        for body, x in gathered(task.bodies, source):
+            body.get_buffer("valid").copy_(torch.stack([x.amin(0), x.amax(0)]))
+
+
+def warn_outside(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
+    """Warn of the first argument outside the range, and leave the value; nothing is said inside ``torch.vmap``."""
+    if isinstance(body, Curve):
+        x, (low, high) = columns(arguments, body), body.get_buffer("valid")
+        with suppress(RuntimeError):  # of vmap, which lets nobody look at values
+            for row, j in ((x < low) | (x > high)).nonzero()[:1].tolist():
+                warnings.warn(
+                    f"hole {name!r} trained on [{float(low[j]):.3g}, {float(high[j]):.3g}], called with "
+                    f"{float(x[row, j]):.3g}",
+                    ExtrapolationWarning,
+                    stacklevel=5,
+                )
+    return value

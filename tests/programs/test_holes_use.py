@@ -1,0 +1,349 @@
+"""Programs as modules, and what users hand to them: saved, nested, recursive, with names and shapes that clash."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from torchstone.programs.holes import (
+    MLP,
+    ExtrapolationWarning,
+    Permutation,
+    Poly,
+    Program,
+    Threshold,
+    choose,
+    flag,
+    hole,
+    permute,
+    program,
+)
+
+XS = (0.1, 0.4, 0.7, 1.1)
+HALVES = [((x,), x / 2) for x in XS]
+
+
+def linear(body: nn.Module | None = None) -> Program:
+    @program
+    def p(x):
+        return hole("f", x)
+
+    p.holes["f"] = Poly(1) if body is None else body
+    return p
+
+
+def set_to(body: Poly, *coefficients: float) -> Poly:
+    with torch.no_grad():
+        body.coefficients.copy_(torch.tensor(coefficients))
+    return body
+
+
+def quietly(p: Program, examples: list, **options):
+    return p.fit(examples, **({"steps": 0, "restarts": 1, "check": False} | options))
+
+
+def test_arguments_have_names_and_defaults() -> None:
+    @program
+    def p(x, scale=2.0):
+        return scale * hole("f", x)
+
+    p.holes["f"] = set_to(Poly(1), 0.0, 1.0)
+    assert p(torch.tensor(3.0)) == 6
+    assert p(x=torch.tensor(3.0), scale=1.0) == 3
+
+
+def test_a_program_is_saved_without_pickle() -> None:
+    p, q = linear(), linear()
+    quietly(p, HALVES)
+    q.load_state_dict(load(save(p.state_dict())))
+    assert q.explain() == p.explain() == "f(x) = 0.5*x"
+    torch.testing.assert_close(q.ranges["f"], torch.tensor([[0.1], [1.1]]))
+
+
+def test_a_program_runs_under_vmap_once_it_is_trained() -> None:
+    p = linear()
+    quietly(p, HALVES)
+    torch.testing.assert_close(torch.vmap(p)(torch.tensor([0.2, 9.0])), torch.tensor([0.1, 4.5]))
+
+
+def test_the_range_belongs_to_the_body() -> None:
+    p = linear()
+    quietly(p, HALVES)
+    other = linear(p.holes["f"])
+    quietly(other, [((10 * x,), 5 * x) for x in XS], check=False)
+    assert p(torch.tensor(1.0)).item() == pytest.approx(0.5)
+    p.holes["f"] = Poly(1)
+    assert p.ranges == {}
+    assert p(torch.tensor(100.0)) == 0  # without a warning
+
+
+def test_the_warning_names_the_line_of_the_hole() -> None:
+    p = linear()
+    quietly(p, HALVES)
+    with pytest.warns(ExtrapolationWarning, match="called with 3") as caught:
+        p(torch.tensor([0.5, 3.0, 4.0]))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_formula_that_was_given_stays_when_its_scale_is_set() -> None:
+    p = linear(set_to(Poly(2), 1.0, 2.0, 3.0))
+    p.holes["f"].requires_grad_(False)
+    p.holes["f"].coefficients.requires_grad_(True)
+    before = p(torch.tensor(0.3)).item()
+    p.holes["f"].set_scale(torch.tensor([[5.0]]))
+    assert p(torch.tensor(0.3)).item() == pytest.approx(before)
+
+
+def test_what_is_frozen_stays_in_every_start() -> None:
+    @program
+    def p(x):
+        return hole("known", x) + hole("new", x)
+
+    p.holes["known"] = set_to(Poly(1), 1.0, 2.0).requires_grad_(False)
+    p.holes["new"] = Poly(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = p.fit([((x,), 1 + 3 * x) for x in XS], steps=2, restarts=3)
+    assert max(fit.losses) < 1e-9
+    assert p.explain() == "known(x) = 1 + 2*x\nnew(x) = 1*x"
+
+
+@pytest.mark.parametrize("p", [linear(Poly(1).requires_grad_(False)), program(lambda x: 2 * x)])
+def test_nothing_to_learn_is_named(p: Program) -> None:
+    with pytest.raises(ValueError, match="There is nothing to learn"):
+        p.fit(HALVES)
+
+
+def test_bodies_by_default_follow_the_program() -> None:
+    @program
+    def p(x):
+        return hole("f", x) if flag("which", x) else x
+
+    p.double()
+    quietly(p, HALVES)
+    assert {parameter.dtype for parameter in p.parameters()} == {torch.float64}
+
+
+def test_examples_reach_holes_together() -> None:
+    @program
+    def p(x):
+        return hole("large", x) if x > 0.5 else hole("small", x)
+
+    p.holes["large"], p.holes["small"] = Poly(1), Poly(1)
+    fit = p.fit([((x,), 2 * x if x > 0.5 else x) for x in XS], batching="none", steps=2, restarts=1)
+    assert fit.loss < 1e-9
+    assert set(p.check(HALVES).live) == {"large.coefficients", "small.coefficients"}
+
+
+def test_a_program_in_a_program_is_learned_and_known() -> None:
+    @program
+    def inner(x):
+        return hole("f", x) if x > 0 else hole("g", x)
+
+    @program
+    def outer(x):
+        return 2 * hole("inner", x)
+
+    outer.holes["inner"] = inner
+    fit = outer.fit(
+        [((x,), x if x > 0 else 4 * x) for x in (-2.0, -1.0, 1.0, 3.0)], batching="none", steps=1, restarts=1
+    )
+    assert fit.told == {"inner.holes.f": (2, 2), "inner.holes.g": (2, 2)}
+    assert outer.ranges["inner.holes.f"].tolist() == [[1.0], [3.0]]
+    inner.holes["f"], inner.holes["g"] = Poly(1), Poly(1)
+    quietly(outer, [((x,), x if x > 0 else 4 * x) for x in (-2.0, -1.0, 1.0, 3.0)], batching="none")
+    assert outer.explain() == "inner(x) is a program:\n  g(x) = 2*x\n  f(x) = 0.5*x"
+    with pytest.warns(ExtrapolationWarning, match="'inner.holes.f'"):
+        outer(torch.tensor(9.0))
+
+
+def test_hardening_reaches_into_programs() -> None:
+    @program
+    def inner(x):
+        return choose("factor", among=[1.0, 3.0]) * x
+
+    @program
+    def outer(x):
+        return hole("inner", x)
+
+    outer.holes["inner"] = inner
+    examples = [((x,), 3 * x) for x in XS]
+    outer.fit(examples, steps=20, restarts=1, lr=0.1)
+    outer.harden(examples)
+    assert inner.explain() == "factor = 3.0 (p = 1)"
+
+
+def test_a_program_calls_itself() -> None:
+    @program
+    def total(n):
+        return hole("end", n) if n <= 0 else hole("step", n) + total(n - 1)
+
+    total.holes["end"], total.holes["step"] = Poly(0), Poly(1)
+    fit = total.fit([((n,), n * (n + 1) / 2) for n in range(5)], batching="none", steps=1, restarts=1)
+    assert fit.loss < 1e-9
+    assert total(torch.tensor(3.0)).item() == pytest.approx(6.0, abs=1e-4)
+    assert total.ranges["step"].tolist() == [[1.0], [4.0]]
+
+
+def test_a_program_called_by_the_way_keeps_its_own_holes() -> None:
+    other = linear(set_to(Poly(1), 0.0, 2.0))
+
+    @program
+    def p(x):
+        return hole("f", other(x))
+
+    p.holes["f"] = Poly(1)
+    quietly(p, [((x,), 4 * x) for x in XS])
+    assert p.explain() == "f(other(x)) = 2*(other(x))"
+    assert other(torch.tensor(1.0)) == 2
+
+
+@pytest.mark.parametrize("kind", ["flag", "choose"])
+def test_one_name_for_different_things_is_named(kind: str) -> None:
+    @program
+    def p(x, reverse):
+        calls = [lambda: hole("a", x), lambda: flag("a") if kind == "flag" else choose("a", among=[1.0, 2.0])]
+        for call in calls[::-1] if reverse else calls:
+            call()
+        return x
+
+    with pytest.raises(TypeError, match="has no features, but the name 'a' belongs to a MLP"):
+        quietly(p, [((1.0, False), 1.0)], batching="none")
+    del p.holes["a"]
+    with pytest.raises(TypeError, match="'a' belongs to a Constant, which takes no arguments"):
+        quietly(p, [((1.0, True), 1.0)], batching="none")
+
+
+def test_an_order_needs_a_permutation() -> None:
+    @program
+    def p(x):
+        return permute("a", x)
+
+    p.holes["a"] = Poly(1)
+    with pytest.raises(TypeError, match="needs a Permutation"):
+        p(torch.ones(2))
+    p.holes["a"] = Permutation(2)
+    assert p(torch.tensor([1.0, 2.0])).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["a.b", "", 3])
+def test_names_of_holes(name) -> None:
+    with pytest.raises(ValueError, match="must be a string without a dot"):
+        linear().holes[name] = Poly(1)
+
+
+@pytest.mark.parametrize("name", ["forward", "training", "pop", "empty", "like", "every", "holes"])
+def test_a_hole_may_have_any_other_name(name: str) -> None:
+    @program
+    def p(x):
+        return hole(name, x)
+
+    p.holes[name] = Poly(1)
+    quietly(p, HALVES)
+    assert p(torch.tensor(1.0)).item() == pytest.approx(0.5, abs=1e-5)
+    assert f"holes.{name}.coefficients" in p.state_dict()
+
+
+def test_a_hole_without_arguments_is_told_what_to_do() -> None:
+    @program
+    def p(x):
+        return hole("g") * x
+
+    with pytest.raises(ValueError, match=r"write hole\('g', 1.0\), and program.holes\['g'\] = Poly\(0\)"):
+        p.fit(HALVES)
+
+    @program
+    def q(x):
+        return hole("g", 1.0) * x
+
+    q.holes["g"] = Poly(0)
+    quietly(q, HALVES)
+    assert q.explain() == "g(1.0) = 0.5"
+
+
+@pytest.mark.parametrize("batching", ["vmap", "native", "none"])
+def test_targets_of_another_shape_are_refused(batching: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"returned a tensor of shape \((1, )?3,?\), but the target has shape \((1,)?\)"
+    ):
+        quietly(linear(), [((torch.ones(3),), 1.0)] * 4, batching=batching)
+
+
+def test_a_loss_of_stacked_examples_is_one_for_each() -> None:
+    with pytest.raises(ValueError, match="first axis is that of the 1 examples"):
+        quietly(linear(), HALVES, batching="native", loss=mse_loss)
+    assert quietly(linear(), HALVES, loss=mse_loss).loss < 1e-9
+
+
+def test_one_number_for_stacked_examples() -> None:
+    @program
+    def p(x):
+        return choose("answer", among=[1.0, 2.0])
+
+    assert p.search([((x,), 2.0) for x in XS], batching="native").loss == 0
+
+
+def test_arrays_are_examples() -> None:
+    p = linear()
+    x = np.linspace(0.0, 1.0, 5)
+    assert quietly(p, [((x,), x / 2), ((-x,), -x / 2)]).loss < 1e-9
+    assert quietly(linear(), [((np.float32(z),), np.float32(z) / 2) for z in x]).loss < 1e-9
+    with pytest.raises(ValueError, match=r"examples\[0\] has a number that is NaN"):
+        quietly(p, [((np.array([math.nan]),), 1.0)])
+
+
+def test_a_number_is_no_index() -> None:
+    @program
+    def p(n, x):
+        return sum(hole("f", x) for _ in range(n))
+
+    with pytest.raises(TypeError) as caught:
+        p.fit([((2, 1.0), 2.0)], batching="none")
+    assert "range(int(n))" in caught.value.__notes__[0]
+
+
+def test_a_program_must_return_numbers_whatever_it_holds() -> None:
+    @program
+    def p(x):
+        return {"f": hole("f", x), "x": torch.ones(2)}
+
+    with pytest.raises(TypeError, match="but it returned dict"):
+        p.fit(HALVES)
+
+
+def test_a_formula_of_no_numbers_says_so() -> None:
+    assert linear(set_to(Poly(1), math.nan, 1.0)).explain() == "f(x) = nan + 1*x"
+    assert linear().explain() == "f(x) = 0"
+
+
+def test_a_program_in_a_network() -> None:
+    net = nn.Sequential(linear(set_to(Poly(1), 0.0, 2.0)), nn.Flatten(0))
+    assert net(torch.ones(2, 2)).tolist() == [2, 2, 2, 2]
+    assert [name for name, _ in net.named_parameters()] == ["0.holes.f.coefficients"]
+
+
+def test_a_network_of_no_gradient_of_number_stops() -> None:
+    @program
+    def p(x):
+        return (hole("f", x) * 0).sqrt()
+
+    p.holes["f"] = MLP(2)
+    quietly(p, HALVES, steps=3)
+    assert all(parameter.isfinite().all() for parameter in p.parameters())
+
+
+def test_threshold_of_several_features() -> None:
+    @program
+    def p(x, y):
+        return 1.0 if flag("above", x, y) else 0.0
+
+    p.holes["above"] = Threshold(2)
+    g = torch.Generator().manual_seed(0)
+    points = torch.rand(30, 2, generator=g).tolist()
+    p.fit([((x, y), float(x > y)) for x, y in points], steps=60, restarts=2, lr=0.1)
+    assert all(p(torch.tensor(x), torch.tensor(y)) == float(x > y) for x, y in points)
