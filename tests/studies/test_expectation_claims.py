@@ -1,16 +1,21 @@
 """The claims about estimators: their rules on planted records, and the closed forms that they rest on."""
 
+import itertools
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
+from torchstone.data import Batches
 from torchstone.lab import Record, Status, Trial
+from torchstone.nets import seeded
+from torchstone.programs.expectation import Expectation, Pathwise, iwae
 from torchstone.studies.programs.jumps import JUMPS, PROBLEMS, SMOOTH, derivative, excess
 from torchstone.studies.programs.pathwise_beats_score_when_smooth import PathwiseBeatsScoreWhenSmooth, log_speed_up
 from torchstone.studies.programs.pathwise_is_wrong_when_not import PathwiseIsWrongWhenNot
-from torchstone.studies.programs.vae import VAE
+from torchstone.studies.programs.vae import VAE, binary_digits
+from torchstone.training import Player, fit
 
 SEEDS = 6
 
@@ -132,6 +137,23 @@ def test_power_is_declared_of_primary_checks_and_of_the_laptop_scale_alone(
     assert set(declared) <= primary
     assert all(0.8 < chance <= 1 for chance in declared.values())
     assert study.power(study.scales["smoke"]) == study.power(study.scales["paper"]) == {}
+
+
+def test_bounds_of_a_trained_autoencoder_come_in_the_order_of_the_theorem() -> None:
+    """ELBO < IWAE with 5 codes < IWAE with 50, each from codes of its own, picture by picture on average."""
+    train, _, test = binary_digits()
+    vae = VAE(seed=0)
+    loss = Expectation(lambda z, batch: vae.loss(z, batch[0]), lambda batch: vae.posterior(batch[0]), samples=1)
+    player = Player(vae, loss, torch.optim.Adam(vae.parameters(), 1e-2))
+    fit(player, Batches(train, torch.zeros(len(train)), size=64, seed=0), steps=100)
+    assert loss.estimator == Pathwise()
+    with torch.no_grad(), seeded(0):
+        drawn = [vae.log_weights(vae.posterior(test).sample(torch.Size((50,))), test) for _ in range(3)]
+    bounds = [iwae(weights, samples=m) for weights, m in zip(drawn, (1, 5, 50), strict=True)]
+    assert bounds[0].mean() > -24  # -45 before training
+    for lower, higher in itertools.pairwise(bounds):
+        gain = higher - lower
+        assert gain.mean() > 4 * gain.std() / len(gain) ** 0.5
 
 
 def test_the_weights_of_the_autoencoder_are_those_of_its_densities() -> None:

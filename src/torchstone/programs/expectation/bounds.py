@@ -18,6 +18,7 @@ def elbo(log_weights: Float[Tensor, "k ..."]) -> Float[Tensor, "..."]:
         The bound for each example of the batch, in nats.
 
     Raises:
+        TypeError: the weights are no floating-point numbers.
         ValueError: there is no sample.
 
     Example:
@@ -48,7 +49,8 @@ def iwae(log_weights: Float[Tensor, "k ..."], *, samples: int | None = None) -> 
         The bound for each example of the batch, in nats.
 
     Raises:
-        ValueError: k is 0 or no multiple of m.
+        TypeError: the weights are no floating-point numbers.
+        ValueError: they are a single number without a dimension; k is 0 or no multiple of m.
 
     Example:
         >>> import torch
@@ -59,6 +61,10 @@ def iwae(log_weights: Float[Tensor, "k ..."], *, samples: int | None = None) -> 
     Paper: Burda, Grosse, Salakhutdinov 2015, arXiv:1509.00519, equation 8 and theorem 1.
     Differs from the paper: nothing.
     """
+    if not log_weights.is_floating_point():
+        raise TypeError(f"log_weights must be floating-point numbers, but they are {log_weights.dtype}.")
+    if not log_weights.ndim:
+        raise ValueError("log_weights must be of shape (k, ...), the samples first, but it is a single number.")
     k = len(log_weights)
     m = k if samples is None else samples
     if k < 1 or m < 1 or k % m:
