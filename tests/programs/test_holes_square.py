@@ -55,6 +55,13 @@ def test_a_hole_knows_where_it_was_trained(learned: Program) -> None:
         learned(torch.tensor([1.0, 3.7]), torch.tensor(1.0))
 
 
+def test_rounding_is_not_called_outside(learned: Program) -> None:
+    largest = learned.ranges["area"][1, 0]
+    learned(torch.stack([largest * (1 + 1e-6)]), torch.tensor(1.0))
+    with pytest.warns(ExtrapolationWarning):
+        learned(torch.stack([largest * (1 + 1e-4)]), torch.tensor(1.0))
+
+
 def test_within_its_range_nothing_is_said(learned: Program) -> None:
     torch.testing.assert_close(learned(torch.tensor([1.0, 1.5]), 2.0), torch.tensor(3.25), atol=1e-4, rtol=0)
 

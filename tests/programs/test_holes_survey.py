@@ -51,6 +51,57 @@ def test_a_hole_of_no_effect_is_named() -> None:
         p.fit(PAIRS, steps=0, restarts=1, check=False)
 
 
+def test_a_hole_whose_value_is_thrown_away_is_named() -> None:
+    @program
+    def p(x):
+        hole("f", x)
+        return x
+
+    with (
+        pytest.warns(ConfoundedWarning, match="hole 'f' changes nothing"),
+        pytest.raises(ValueError, match="depends on no hole"),
+    ):
+        p.fit(PAIRS, steps=0, restarts=1, check=False)
+
+
+@pytest.mark.parametrize("branches", ["mix", "sample"])
+def test_confounded_holes_are_named_whatever_branches_mean(branches: str) -> None:
+    @program
+    def p(x):
+        return hole("g", hole("f", x))
+
+    with pytest.warns(ConfoundedWarning, match="holes 'f' and 'g' are confounded"):
+        p.fit(PAIRS, branches=branches, steps=0, restarts=1, check=False)
+
+
+def test_many_outputs_tell_as_much_as_their_mixtures() -> None:
+    @program
+    def p(x, y):
+        return hole("f", x) + hole("g", y)
+
+    x, y = torch.rand(2, 100, generator=torch.Generator().manual_seed(0))
+    fit = p.fit([((x, y), x + y)], steps=0, restarts=1, check=False)
+    assert fit.told == {"f": (2, 3), "g": (2, 3)}
+
+
+def test_an_unreached_hole_among_averages_is_named() -> None:
+    @program
+    def p(x):
+        return hole("large", x) if x > 5 else hole("small", x)
+
+    with pytest.raises(UnreachedError, match=r"'large' \(line \d+, below `if x > 5`\)"):
+        p.fit(PAIRS, branches="mix", batching="none")
+
+
+def test_the_other_branch_of_a_condition_is_named() -> None:
+    @program
+    def p(x):
+        return hole("small", x) if x < 5 else hole("large", x)
+
+    with pytest.raises(UnreachedError, match=r"'large' \(line \d+, below `else of if x < 5`\)"):
+        p.fit(PAIRS, batching="none")
+
+
 def test_a_hole_that_no_example_reaches_is_named_with_its_condition() -> None:
     @program
     def p(x):
@@ -198,6 +249,7 @@ def identity() -> Program:
         ([((math.nan,), 2.0)], r"examples\[0\] has a number that is NaN"),
         ([((1.0,), math.inf)], r"examples\[0\] has a number that is NaN or infinite"),
         ([(([1.0],), 1.0), (([1.0, 2.0],), 1.0)], "batching='none'"),
+        ([((1.0,), "a")], "A target must be a number, a list of numbers or a tensor, but here is a str"),
     ],
 )
 def test_bad_examples(examples: list, message: str) -> None:
@@ -222,6 +274,17 @@ def test_bad_examples(examples: list, message: str) -> None:
 def test_bad_options(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         identity().fit(PAIRS, **options)
+
+
+def test_bad_words_are_refused_everywhere() -> None:
+    p = identity()
+    with pytest.raises(ValueError, match="branches must be one of"):
+        p.check(PAIRS, branches="all")  # type: ignore[arg-type]
+    for use in (p.check, p.search, p.harden):
+        with pytest.raises(ValueError, match="batching must be"):
+            use(PAIRS, batching="yes")  # type: ignore[operator]
+    with pytest.raises(ValueError, match="most must be a whole number, 1 or more"):
+        p.search(PAIRS, most=0)
 
 
 def test_holes_belong_to_programs() -> None:

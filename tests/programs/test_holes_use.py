@@ -297,6 +297,23 @@ def test_arrays_are_examples() -> None:
         quietly(p, [((np.array([math.nan]),), 1.0)])
 
 
+def test_examples_may_come_one_by_one_and_from_another_graph() -> None:
+    x = torch.tensor([0.1, 0.9], requires_grad=True)
+    with torch.no_grad():
+        fit = quietly(linear(), (((z,), z / 2) for z in (2 * x).unbind()), steps=2)
+    assert fit.loss < 1e-9
+
+
+def test_limits_of_several_and_of_compound_features() -> None:
+    @program
+    def p(x, y):
+        return flag("above", x - 1, y)
+
+    p.holes["above"] = Threshold(2)
+    assert p.explain() == "above(x - 1, y) is true where 1*(x - 1) + 1*y > 0"
+    assert linear(Threshold()).explain() == "f(x) is true where x > 0"
+
+
 def test_a_number_is_no_index() -> None:
     @program
     def p(n, x):

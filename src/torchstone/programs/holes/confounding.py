@@ -33,6 +33,8 @@ def confounded(task: Task, branches: Branches, max_paths: int, max_steps: int) -
     tilts = {
         name: torch.zeros(1 + 2 * body.inputs, dtype=torch.float64, requires_grad=True) for name, body in curves.items()
     }
+    if not curves:
+        return {}
 
     def tilted(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
         return value if name not in tilts else tilt(arguments, tilts[name]).to(value.dtype)
@@ -55,8 +57,9 @@ def confounded(task: Task, branches: Branches, max_paths: int, max_steps: int) -
 def jacobian(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     """Derivatives of the elements, a row for each; of many elements, mixtures of them that have the same rank."""
     flat, most = output.flatten().double(), sum(map(len, inputs))
-    generator = torch.Generator().manual_seed(0)
-    n = len(flat)
+    if not flat.requires_grad:
+        return [torch.zeros(most, dtype=torch.float64)]
+    n, generator = len(flat), torch.Generator().manual_seed(0)
     mixtures = torch.eye(n) if n <= most else torch.randn(most, n, generator=generator) / n**0.5
     rows = []
     for weights in mixtures.to(flat):
@@ -77,7 +80,7 @@ def tilt(arguments: tuple[Any, ...], multiples: Tensor) -> Tensor:
 def outputs(
     task: Task, group: Example, branches: Branches, max_paths: int, max_steps: int, observer: Observer
 ) -> list[Tensor]:
-    """What the program returns on each path, as far as it depends on the tilts."""
+    """What the program returns on each path."""
     kept: list[Tensor] = []
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ def outputs(
         task.run(Mean(), group, observer=observer)
     else:
         paths(task, group, max_paths, max_steps, observer=observer)
-    return [output for output in kept if output.requires_grad]
+    return kept
 
 
 def rank(columns: list[Tensor]) -> int:

@@ -1,6 +1,6 @@
 """Examples of what a whole program returns, and a program run on them under somebody who decides."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,8 +21,14 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
     """The squared error, element by element.
 
     Raises:
+        TypeError: the target is no number.
         ValueError: they differ in shape.
     """
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"A target must be a number, a list of numbers or a tensor, but here is a {type(target).__name__}. For "
+            "other targets give a loss= of your own."
+        )
     if output.shape != target.shape and not output.numel() == target.numel() == 1:
         raise ValueError(
             f"The program returned a tensor of shape {tuple(output.shape)}, but the target has shape "
@@ -31,16 +37,14 @@ def squared(output: Tensor, target: Tensor) -> Tensor:
     return (output - target) ** 2
 
 
-def checked(examples: Sequence[Any], dtype: torch.dtype, device: torch.device) -> list[Example]:
+def checked(examples: Iterable[Any], dtype: torch.dtype, device: torch.device) -> list[Example]:
     """Examples as pairs (arguments, target), with numbers as tensors.
 
     Raises:
         TypeError: an example is no pair, or its first part is no tuple.
         ValueError: there are none, or a number is not finite.
     """
-    if len(examples) == 0:
-        raise ValueError("`examples` is empty. Give pairs ((argument, ...), what the program should return).")
-    found = []
+    found: list[Example] = []
     for i, example in enumerate(examples):
         if not isinstance(example, tuple | list) or len(example) != 2 or not isinstance(example[0], tuple):
             raise TypeError(
@@ -50,6 +54,8 @@ def checked(examples: Sequence[Any], dtype: torch.dtype, device: torch.device) -
         found.append((tuple(tensor_of(x, dtype, device) for x in example[0]), tensor_of(example[1], dtype, device)))
         if any(isinstance(x, Tensor) and not x.isfinite().all() for x in (*found[-1][0], found[-1][1])):
             raise ValueError(f"examples[{i}] has a number that is NaN or infinite. Leave it out, or mend it.")
+    if not found:
+        raise ValueError("`examples` is empty. Give pairs ((argument, ...), what the program should return).")
     return found
 
 
@@ -61,7 +67,7 @@ def tensor_of(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub":
         value = torch.as_tensor(value)
     if isinstance(value, Tensor):
-        return value.to(device, dtype) if value.is_floating_point() else value.to(device)
+        return value.detach().to(device, dtype if value.is_floating_point() else value.dtype)
     if isinstance(value, bool | int | float):
         return torch.tensor(value, dtype=dtype, device=device)
     if isinstance(value, list | tuple) and value and all(isinstance(x, int | float) for x in value):

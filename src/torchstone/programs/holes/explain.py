@@ -68,9 +68,9 @@ def linear(body: Threshold, arguments: Sequence[str]) -> str:
     weight = (body.weight / body.get_buffer("spread")).detach()
     bias = float(body.bias - (weight * body.get_buffer("center")).sum())
     if len(weight) == 1 and float(weight) != 0:
-        return f"{arguments[0]} {'>' if float(weight) > 0 else '<'} {-bias / float(weight):.4g}"
-    parts = [f"{w:.4g}*{x}" for w, x in zip(weight.tolist(), arguments, strict=True)]
-    return f"{' + '.join(parts)} > {-bias:.4g}".replace("+ -", "- ")
+        return f"{arguments[0]} {'>' if float(weight) > 0 else '<'} {0.0 - bias / float(weight):.4g}"
+    parts = [term(w, (1,), [x]) for w, x in zip(weight.tolist(), arguments, strict=True)]
+    return f"{' + '.join(parts)} > {0.0 - bias:.4g}".replace("+ -", "- ")
 
 
 @torch.no_grad()

@@ -173,7 +173,10 @@ def backward(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
 
     Raises:
         FloatingPointError: one of these is NaN or infinite.
+        ValueError: the loss depends on no parameter.
     """
+    if not loss.requires_grad:
+        raise ValueError("What the program returns depends on no hole with something to learn: use their values.")
     for parameter in parameters:
         parameter.grad = None
     loss.backward()  # type: ignore[no-untyped-call]

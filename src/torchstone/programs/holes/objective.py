@@ -1,8 +1,9 @@
 """The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
@@ -162,6 +163,18 @@ def excess(task: Task, max_paths: int, max_steps: int) -> TooManyPathsError | No
     except TooManyPathsError as error:
         return error
     return None
+
+
+def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
+    """Draw paths where there are too many, and say so.
+
+    Raises:
+        TooManyPathsError: examples are stacked, so that they have no paths of their own.
+    """
+    if task.batching == "native":
+        raise many
+    warnings.warn(f"{many} Now paths are drawn.", FallbackWarning, stacklevel=3)
+    return replace(task, batching="none"), "sample"
 
 
 @torch.no_grad()

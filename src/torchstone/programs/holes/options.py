@@ -6,8 +6,8 @@ from typing import Any
 from torchstone.programs.holes.objective import BRANCHES
 
 
-def check_options(branches: Any, batching: Any, steps: Any, restarts: Any, lr: Any, batch: Any, *counts: Any) -> None:
-    """Refuse what can't be meant."""
+def check_words(branches: Any, batching: Any) -> None:
+    """Refuse words that mean nothing, or nothing together."""
     if branches not in BRANCHES:
         raise ValueError(f"branches must be one of {', '.join(BRANCHES)}, but it is {branches!r}.")
     if batching not in ("vmap", "native", "none"):
@@ -17,11 +17,16 @@ def check_options(branches: Any, batching: Any, steps: Any, restarts: Any, lr: A
             "branches='sample' draws a path for each example alone, so the function must be written for one example; "
             "it can't be with batching='native'."
         )
-    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
-        raise ValueError(f"lr must be a positive number, but it is {lr!r}.")
-    samples, max_paths, max_steps = counts
-    wanted = {"steps": (steps, 0), "restarts": (restarts, 1), "samples": (samples, 2)}
-    wanted |= {"max_paths": (max_paths, 1), "max_steps": (max_steps, 1), "batch": (1 if batch is None else batch, 1)}
-    for name, (value, least) in wanted.items():
+
+
+def check_counts(**counts: tuple[Any, int]) -> None:
+    """Refuse what is no whole number, or below the least that comes with it."""
+    for name, (value, least) in counts.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number, {least} or more, but it is {value!r}.")
+
+
+def check_rate(lr: Any) -> None:
+    """Refuse what is no learning rate."""
+    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
+        raise ValueError(f"lr must be a positive number, but it is {lr!r}.")

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,13 +21,13 @@ from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fi
 from torchstone.programs.holes.objective import (
     AVERAGES,
     Branches,
-    FallbackWarning,
     Objective,
     TooManyPathsError,
     called,
+    drawn_instead,
     excess,
 )
-from torchstone.programs.holes.options import check_options
+from torchstone.programs.holes.options import check_counts, check_rate, check_words
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
 from torchstone.programs.holes.survey import prepare, reaching
@@ -68,9 +68,10 @@ class Program(nn.Module):
         """The least and the largest argument of each curve in the last fit, (2, inputs)."""
         return {name: body.get_buffer("valid") for name, body in self.holes.every().items() if trained(body)}
 
+    @torch.enable_grad()
     def fit(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         *,
         branches: Branches = "enumerate",
         batching: Batching = "vmap",
@@ -119,7 +120,12 @@ class Program(nn.Module):
             ConfoundedWarning: the examples say nothing of one hole that others could not undo.
             FallbackWarning: there are too many paths to enumerate.
         """
-        check_options(branches, batching, steps, restarts, lr, batch, samples, max_paths, max_steps)
+        check_words(branches, batching)
+        check_rate(lr)
+        check_counts(
+            steps=(steps, 0), restarts=(restarts, 1), samples=(samples, 2), batch=(1 if batch is None else batch, 1)
+        )
+        check_counts(max_paths=(max_paths, 1), max_steps=(max_steps, 1))
         task = self._task(examples, loss, "none" if branches == "sample" else batching)
         seens = prepare(task, branches, max_steps)
         rows = reaching(task, seens, branches, max_paths, max_steps)
@@ -141,7 +147,7 @@ class Program(nn.Module):
 
     def search(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         *,
         loss: Loss = squared,
         batching: Batching = "vmap",
@@ -162,13 +168,15 @@ class Program(nn.Module):
 
         Paper: Gaunt et al. 2016, arXiv:1608.04428 (TerpreT): search dominates gradients on discrete programs.
         """
+        check_words("enumerate", batching)
+        check_counts(most=(most, 1), max_steps=(max_steps, 1))
         task = self._task(examples, loss, batching)
         prepare(task, "enumerate", max_steps)
         return searched(task, most, max_steps)
 
     def check(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         *,
         branches: Branches = "enumerate",
         batching: Batching = "none",
@@ -185,12 +193,14 @@ class Program(nn.Module):
         Returns:
             The report of :func:`torchstone.smoothness.check` on the loss; parameters are those of ``program.holes``.
         """
+        check_words(branches, batching)
+        check_counts(max_paths=(max_paths, 1), max_steps=(max_steps, 1))
         task = self._task(examples, loss, batching)
         rows = reaching(task, prepare(task, branches, max_steps), branches, max_paths, max_steps)
         objective = Objective(task, branches, 2, max_paths, max_steps, torch.Generator().manual_seed(0))
         return self._report(objective, rows, None if branches in AVERAGES else excess(task, max_paths, max_steps))
 
-    def harden(self, examples: Sequence[Any], *, loss: Loss = squared, batching: Batching = "none") -> Hardened:
+    def harden(self, examples: Iterable[Any], *, loss: Loss = squared, batching: Batching = "none") -> Hardened:
         """Make every decision certain: the likeliest choice, the sign of a flag, the nearest order.
 
         Args:
@@ -200,6 +210,7 @@ class Program(nn.Module):
         Returns:
             The mean loss of the program as it was called before, and as it is called now.
         """
+        check_words("enumerate", batching)
         task = self._task(examples, loss, batching)
         before = called(task, averages=bool(self.averages))
         for body in self.holes.every().values():
@@ -231,7 +242,7 @@ class Program(nn.Module):
     def _decider(self) -> Decider:
         return Mean() if self.averages else Likeliest()
 
-    def _task(self, examples: Sequence[Any], loss: Loss, batching: Batching) -> Task:
+    def _task(self, examples: Iterable[Any], loss: Loss, batching: Batching) -> Task:
         like = self.holes.like()
         return Task(self.function, self.holes, checked(examples, like.dtype, like.device), loss, batching)
 
@@ -241,18 +252,6 @@ class Program(nn.Module):
         if objective.branches == "sample" and not many:
             objective = replace(objective, branches="enumerate")
         return smoothness(lambda: objective(rows), params=self.holes)
-
-
-def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
-    """Draw paths where there are too many, and say so.
-
-    Raises:
-        TooManyPathsError: examples are stacked, so that they have no paths of their own.
-    """
-    if task.batching == "native":
-        raise many
-    warnings.warn(f"{many} Now paths are drawn.", FallbackWarning, stacklevel=3)
-    return replace(task, batching="none"), "sample"
 
 
 def program(function: Callable[..., Any]) -> Program:

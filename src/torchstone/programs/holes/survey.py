@@ -91,8 +91,8 @@ def check_repeatable(task: Task, group: Example, branches: Branches, max_steps: 
             where = f"at hole {name!r}" if name else "in what it returns"
             raise NotRepeatableError(
                 f"The program is not repeatable: run twice on the first example with the same decisions, it differs "
-                f"{where}. Paths are gone through by running it again, so it must not draw random numbers, change "
-                "globals, or read what changes."
+                f"{where}. Paths are gone through by running it again, so it must not draw random numbers (dropout "
+                "does, unless the program is in eval mode), change globals, or read what changes."
             )
 
 

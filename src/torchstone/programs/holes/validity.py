@@ -14,6 +14,9 @@ from torchstone.programs.holes.deciders import Likeliest, Mean, TooLongError
 from torchstone.programs.holes.examples import Task
 from torchstone.programs.holes.survey import Seen
 
+ROUNDING = 64
+"""Units of the last digit by which an argument may differ when the same example runs alone or among others."""
+
 
 class ExtrapolationWarning(UserWarning):
     """A hole is called with arguments outside the range in which it was trained."""
@@ -62,7 +65,9 @@ def set_ranges(task: Task, seens: Sequence[Seen], *, averages: bool, max_steps: 
 def warn_outside(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
     """Warn of the first argument outside the range, and leave the value; nothing is said inside ``torch.vmap``."""
     if isinstance(body, Curve):
-        x, (low, high) = columns(arguments, body), body.get_buffer("valid")
+        x, valid = columns(arguments, body), body.get_buffer("valid")
+        slack = ROUNDING * torch.finfo(x.dtype).eps * valid.abs().amax(0)
+        low, high = valid[0] - slack, valid[1] + slack
         with suppress(RuntimeError):  # of vmap, which lets nobody look at values
             for row, j in ((x < low) | (x > high)).nonzero()[:1].tolist():
                 warnings.warn(
