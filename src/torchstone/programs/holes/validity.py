@@ -65,11 +65,10 @@ def set_ranges(task: Task, seens: Sequence[Seen], *, averages: bool, max_steps: 
 def warn_outside(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
     """Warn of the first argument outside the range, and leave the value; nothing is said inside ``torch.vmap``."""
     if isinstance(body, Curve):
-        x, valid = columns(arguments, body), body.get_buffer("valid")
-        slack = ROUNDING * torch.finfo(x.dtype).eps * valid.abs().amax(0)
-        low, high = valid[0] - slack, valid[1] + slack
+        x, (low, high) = columns(arguments, body), body.get_buffer("valid")
+        slack = ROUNDING * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs())
         with suppress(RuntimeError):  # of vmap, which lets nobody look at values
-            for row, j in ((x < low) | (x > high)).nonzero()[:1].tolist():
+            for row, j in ((x < low - slack) | (x > high + slack)).nonzero()[:1].tolist():
                 warnings.warn(
                     f"hole {name!r} trained on [{float(low[j]):.3g}, {float(high[j]):.3g}], called with "
                     f"{float(x[row, j]):.3g}",
