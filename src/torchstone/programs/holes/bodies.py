@@ -24,8 +24,7 @@ def count(name: str, value: object, least: int = 1) -> int:
 def broadcast(arguments: Sequence[Any], like: Tensor) -> Float[Tensor, "*batch inputs"]:
     """Numbers and tensors, broadcast against each other, along a last axis."""
     tensors = [torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in arguments]
-    shape = torch.broadcast_shapes(*[x.shape for x in tensors])  # type: ignore[no-untyped-call]
-    return torch.stack([x.expand(shape) for x in tensors], -1)
+    return torch.stack(torch.broadcast_tensors(*tensors), -1)  # type: ignore[no-untyped-call]
 
 
 class Curve(nn.Module, ABC):

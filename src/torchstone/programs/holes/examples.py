@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -97,12 +98,19 @@ class Task:
 
     def groups(self, rows: Sequence[int]) -> Iterator[Example]:
         """What runs at once: single examples, or all of them stacked."""
-        some = [self.examples[row] for row in rows]
         if self.batching == "none":
-            yield from some
+            yield from (self.examples[row] for row in rows)
+        elif rows == range(len(self.examples)):
+            yield self.together
         else:
-            arguments = zip(*(inputs for inputs, _ in some), strict=True)
-            yield tuple(stacked(column) for column in arguments), stacked([target for _, target in some])
+            inputs, target = self.together
+            yield tuple(column[list(rows)] for column in inputs), target[list(rows)]
+
+    @cached_property
+    def together(self) -> Example:
+        """All examples, stacked."""
+        columns = zip(*(inputs for inputs, _ in self.examples), strict=True)
+        return tuple(map(stacked, columns)), stacked([target for _, target in self.examples])
 
     def singly(self) -> Iterator[Example]:
         """One example after the other."""
