@@ -17,7 +17,7 @@ from torchstone.studies.programs.gradients_lose_to_search_on_discrete_chains imp
 )
 
 STUDY = GradientsLoseToSearch()
-RINGS, STARTS = 32, 5
+RINGS, STARTS = 24, 5
 
 
 class TestRings:

@@ -7,7 +7,7 @@ from torchstone.lab import Estimate
 from torchstone.pictures import svg
 from torchstone.studies.programs.chain_solving import combinations
 
-STYLES = {"mix": ("#2b5c8a", "o"), "relax": ("#c8553d", "D"), "sample": ("#7a9e3a", "s")}
+STYLES = {"mix": ("#2b5c8a", "o", "-"), "relax": ("#c8553d", "D", "--"), "sample": ("#7a9e3a", "s", "-.")}
 MUTED = "#6b6b6b"
 
 
@@ -30,9 +30,9 @@ def by_length(panels: Sequence[Panel], lengths: Sequence[int]) -> str:
     for ax, panel in zip(axes, panels, strict=True):
         ax.plot(places, panel.guessing, color=MUTED, linestyle=":", linewidth=2, label="guessing")
         for shift, (name, estimates) in zip((-0.06, 0.0, 0.06), panel.shares.items(), strict=True):
-            colour, marker = STYLES[name]
-            at = [place + shift for place in places]
-            ax.plot(at, [e.value for e in estimates], color=colour, marker=marker, markersize=6, label=name)
+            colour, marker, line = STYLES[name]
+            at, values = [place + shift for place in places], [e.value for e in estimates]
+            ax.plot(at, values, color=colour, marker=marker, linestyle=line, markersize=6, label=name)
             ax.vlines(at, [e.low for e in estimates], [e.high for e in estimates], color=colour, linewidth=1.3)
         ax.set(title=panel.title, xlabel="bits", ylim=(-0.03, 1.05))
         ax.set_xticks(places, list(map(str, lengths)))
@@ -53,11 +53,11 @@ def by_runs(chances: Mapping[int, Mapping[str, Estimate]], runs: int) -> str:
         starts = range(1, most // runs + 1)
         at = [runs * n for n in starts]
         for name, chance in kinds.items():
-            colour, _ = STYLES[name]
+            colour, _, line = STYLES[name]
             value, low, high = ([1 - (1 - p) ** n for n in starts] for p in (chance.value, chance.low, chance.high))
-            ax.step(at, value, color=colour, where="post", label=name)
+            ax.step(at, value, color=colour, linestyle=line, where="post", label=name)
             ax.fill_between(at, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
-        tried = [2.0**i for i in range(most.bit_length())]
+        tried = [2**i for i in range(most.bit_length())]
         ax.plot(tried, [min(1.0, n / combinations(bits)) for n in tried], color="black", linewidth=2, label="search")
         ax.set(title=f"{bits} bits", xlabel="runs of the program", xscale="log", ylim=(-0.03, 1.05))
         ax.spines[["top", "right"]].set_visible(False)
