@@ -163,7 +163,7 @@ class GradientsLoseToSearch(Study):
                 "What restarts are worth",
                 "The share of rings that are solved after so many runs of the program, if one random start follows the "
                 "other and each has the chance that was measured (bands: 95 % intervals). Black: search, which "
-                "has tried so many combinations by then. The further to the left a line rises, the fewer runs it takes.",
+                "has tried so many combinations by then. The further left a line rises, the fewer runs it takes.",
                 by_runs(chances, runs),
             ),
         ]
