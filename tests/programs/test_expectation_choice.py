@@ -67,6 +67,7 @@ JUMPS: dict[str, Callable[[Tensor], Tensor]] = {
     "if on any": lambda xi: xi if (xi > 0).any() else -xi,
     "numpy": lambda xi: torch.from_numpy(xi.detach().numpy().round()),
     "module": nn.Threshold(0.5, 3.0),
+    "vmap": torch.vmap(step),
 }
 
 
@@ -143,6 +144,11 @@ class TestRefusal:
         theta = leaf(1.3)
         loss = Expectation(lambda xi: smooth(0, torch.where(xi > 0, xi, -xi)), lambda: Normal(theta, 1), "pathwise")
         assert abs(float(loss.gradient(theta).mean[0]) - math.erf(1.3 / math.sqrt(2))) < 0.1
+
+    def test_is_not_of_what_does_not_change(self) -> None:
+        theta = leaf(1.3)
+        loss = Expectation(torch.ones_like, lambda: Normal(theta, 1), "pathwise")
+        assert loss().item() == 1
 
     def test_waits_for_the_first_call_with_gradients(self) -> None:
         theta = leaf(1.3)

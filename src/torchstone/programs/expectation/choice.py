@@ -1,5 +1,7 @@
 """Which estimator is right: what is known of f before anything is drawn for training decides."""
 
+from dataclasses import replace
+
 import torch
 from torch.distributions import Distribution
 
@@ -15,8 +17,13 @@ from torchstone.programs.expectation.used import parameters_used
 from torchstone.smoothness import Finding, Order, Report, check
 from torchstone.smoothness.report import Site
 
-FEW = torch.Size((3,))
+FEW, MANY = torch.Size((3,)), torch.Size((256,))
 """How many samples f is tried on."""
+OUT_OF_SIGHT = Finding(
+    code="GRAD-CUT",
+    severity="error",
+    message="f changes with ξ, but out of sight, as under torch.vmap: nothing is known",
+)
 
 
 class BiasedGradientError(ValueError):
@@ -87,7 +94,16 @@ def refuse_moving_jumps(f: Function, p: Distribution) -> None:
 
 def seen_from_noise(f: Function, p: Distribution) -> Report:
     """How smooth f is in ξ."""
-    return check(lambda xi: values_of(f, xi, p), p.sample(FEW), wrt="inputs", require=Order(0))
+    report = check(lambda xi: values_of(f, xi, p), p.sample(FEW), wrt="inputs", require=Order(0))
+    unused = any(finding.code == "UNUSED" for finding in report.blocked.values())
+    return replace(report, blocked={"ξ": OUT_OF_SIGHT}) if unused and changes(f, p) else report
+
+
+@torch.no_grad()
+def changes(f: Function, p: Distribution) -> bool:
+    """Whether f has different values for different samples."""
+    values = values_of(f, p.sample(MANY), p)
+    return bool((values != values[:1]).any())
 
 
 def seen_from_parameters(f: Function, p: Distribution) -> Report | None:

@@ -99,6 +99,10 @@ class Expectation:
 
         Args:
             context: passed on to ``xi(*context)`` and ``f(samples, *context)``: a batch of data, say.
+
+        Raises:
+            BiasedGradientError: at the first call with gradients, if the estimator's would be wrong.
+            TypeError, ValueError: f or xi gives what it should not, or the estimator does not fit it.
         """
         with drawing_from(self.generator):
             loss = self._estimates((1, self.samples), context).squeeze(0)

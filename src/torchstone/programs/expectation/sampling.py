@@ -20,10 +20,11 @@ SYMMETRIC = (Laplace, MultivariateNormal, Normal, Uniform)
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
     """Inside the block torch's global generators start from a number drawn from ``generator``.
 
-    Distributions draw from the global generators and take no other. Afterwards these stand where they stood.
+    Those of the CPU and, once CUDA is in use, of its devices: distributions draw from them and take no other.
+    Afterwards they stand where they stood.
     """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices):
         for own in (torch.default_generator, *(torch.cuda.default_generators[i] for i in devices)):
             own.manual_seed(seed)
