@@ -101,7 +101,7 @@ def formula(record: Record) -> str:
     learned = program(problem.right)
     body = learned.holes[problem.name] = Poly(3)
     body.coefficients.data = record.artifacts[at(0, "terms")]
-    learned.ranges[problem.name] = record.artifacts[at(0, "range")][:, None]
+    body.get_buffer("valid").copy_(record.artifacts[at(0, "range")][:, None])
     return learned.explain(problem.name)
 
 
