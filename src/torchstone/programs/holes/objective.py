@@ -36,8 +36,10 @@ class Objective:
               \text{likelihood:}\ -\log \sum_\pi P(\pi)\, e^{-\ell(\pi)}, \\
               \text{sample:}\ \nabla = \mathbb{E}_\pi\bigl[(\ell(\pi) - b)\, \nabla \log P(\pi) + \nabla \ell(\pi)\bigr]
 
-    over the paths π of at most ``max_steps`` decisions, with the mean of an example's other draws as baseline b;
-    ``"mix"`` and ``"relax"`` run the program once on averages.
+    over the paths π of at most ``max_steps`` decisions, with the mean of an example's other draws as baseline b.
+    ``"mix"`` and ``"relax"`` run the program once. For a decision with logits z and outcomes v it goes on with
+    :math:`\sum_i \operatorname{softmax}((z + g) / \tau)_i\, v_i`: g is 0 in ``"mix"`` and Gumbel noise in ``"relax"``,
+    and the ``temperature`` τ falls from 1 to 0.1 by a constant factor each step.
 
     Args:
         task: the program and its examples.
@@ -46,6 +48,9 @@ class Objective:
         max_paths: enumerate at most so many.
         max_steps: longer paths are left out.
         generator: of draws and noise.
+
+    Paper: Williams 1992 (score function); Kool, van Hoof, Welling 2019, "Buy 4 REINFORCE samples, get a baseline for
+    free!" (baseline); Maddison, Mnih, Teh 2017, arXiv:1611.00712 (relax).
     """
 
     task: Task

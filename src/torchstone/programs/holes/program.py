@@ -92,15 +92,17 @@ class Program(nn.Module):
         cosine) and, where the loss is the same each time, L-BFGS. The best after decisions are made is kept.
 
         Args:
-            examples: pairs ((argument, ...), what the program should return).
-            branches: what is done at decisions: ``"enumerate"``: all paths, weighed by their probabilities;
-                ``"likelihood"``: all paths, and how likely they make the target, a loss being the negative logarithm of
-                a likelihood; ``"sample"``: drawn paths and the score function; ``"mix"``: averages of values, by
-                ``select`` and ``choose``; ``"relax"``: such averages with noise, which cools down.
+            examples: pairs ((argument, ...), what the program should return). Numbers, lists of numbers and arrays
+                come to the function as tensors, floats and Python's numbers in the program's dtype.
+            branches: what is done at decisions (``holes.objective`` has the equations): ``"enumerate"``: all paths,
+                weighed by their probabilities; ``"likelihood"``: all paths, and how likely they make the target, a loss
+                being the negative logarithm of a likelihood; ``"sample"``: drawn paths and the score function;
+                ``"mix"``: averages of values, by ``select`` and ``choose``; ``"relax"``: such averages with noise. Both
+                cool down.
             batching: ``"vmap"``: the function is written for one example, all run at once; ``"native"``: it takes
                 stacked examples; ``"none"``: one after the other (always so with ``"sample"``).
             loss: of an output and a target, element by element.
-            steps, lr: of Adam in each start, and its rate at first.
+            steps, lr: of Adam in each start, and its rate at first. Up to 100 iterations of L-BFGS follow.
             restarts: how many starts; one whose loss is no number stops there, and is on record.
             batch: examples in a step; all of them by default.
             samples: paths drawn for each example, at least 2.
@@ -113,8 +115,11 @@ class Program(nn.Module):
             What came of every start.
 
         Raises:
-            ValueError: examples or options are no good; no example reaches a hole (``UnreachedError``); the program
-                does something else when run again (``NotRepeatableError``); a parameter gets no gradient.
+            ValueError: examples or options are no good; an output is not of its target's shape; no example reaches a
+                hole (``UnreachedError``); the program does something else when run again, or changes its arguments
+                (``NotRepeatableError``); a parameter gets no gradient.
+            TypeError: the program returns no number.
+            RuntimeError: it looks at values, which ``batching="vmap"`` has not.
 
         Warns:
             ConfoundedWarning: the examples say nothing of one hole that others could not undo.
@@ -267,8 +272,11 @@ def program(function: Callable[..., Any]) -> Program:
     Raises:
         TypeError: this is no function.
 
+    Paper: Bosnjak, Rocktaeschel, Naradowsky, Riedel 2017, arXiv:1605.06640 (sketches with slots to fill, in Forth).
+
+    Differs from the paper: Python instead of Forth, and replay of paths beside averages of states.
+
     Example:
-        >>> import torch
         >>> from torchstone.programs.holes import Poly, hole, program
         >>> @program
         ... def cost(diagonals, price):
