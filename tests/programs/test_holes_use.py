@@ -1,26 +1,22 @@
-"""Programs as modules, and what users hand to them: saved, nested, recursive, with names and shapes that clash."""
+"""Programs as modules: called, saved, frozen, moved, in other programs, in themselves."""
 
 import math
 import warnings
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import nn
-from torch.nn.functional import mse_loss
 
 from torchstone.programs.holes import (
     MLP,
     ExtrapolationWarning,
-    Permutation,
     Poly,
     Program,
     Threshold,
     choose,
     flag,
     hole,
-    permute,
     program,
 )
 
@@ -129,17 +125,6 @@ def test_bodies_by_default_follow_the_program() -> None:
     assert {parameter.dtype for parameter in p.parameters()} == {torch.float64}
 
 
-def test_examples_reach_holes_together() -> None:
-    @program
-    def p(x):
-        return hole("large", x) if x > 0.5 else hole("small", x)
-
-    p.holes["large"], p.holes["small"] = Poly(1), Poly(1)
-    fit = p.fit([((x,), 2 * x if x > 0.5 else x) for x in XS], batching="none", steps=2, restarts=1)
-    assert fit.loss < 1e-9
-    assert set(p.check(HALVES).live) == {"large.coefficients", "small.coefficients"}
-
-
 def test_a_program_in_a_program_is_learned_and_known() -> None:
     @program
     def inner(x):
@@ -203,107 +188,6 @@ def test_a_program_called_by_the_way_keeps_its_own_holes() -> None:
     assert other(torch.tensor(1.0)) == 2
 
 
-@pytest.mark.parametrize("kind", ["flag", "choose"])
-def test_one_name_for_different_things_is_named(kind: str) -> None:
-    @program
-    def p(x, reverse):
-        calls = [lambda: hole("a", x), lambda: flag("a") if kind == "flag" else choose("a", among=[1.0, 2.0])]
-        for call in calls[::-1] if reverse else calls:
-            call()
-        return x
-
-    with pytest.raises(TypeError, match="has no features, but the name 'a' belongs to a MLP"):
-        quietly(p, [((1.0, False), 1.0)], batching="none")
-    del p.holes["a"]
-    with pytest.raises(TypeError, match="'a' belongs to a Constant, which takes no arguments"):
-        quietly(p, [((1.0, True), 1.0)], batching="none")
-
-
-def test_an_order_needs_a_permutation() -> None:
-    @program
-    def p(x):
-        return permute("a", x)
-
-    p.holes["a"] = Poly(1)
-    with pytest.raises(TypeError, match="needs a Permutation"):
-        p(torch.ones(2))
-    p.holes["a"] = Permutation(2)
-    assert p(torch.tensor([1.0, 2.0])).tolist() == [1, 2]
-
-
-@pytest.mark.parametrize("name", ["a.b", "", 3])
-def test_names_of_holes(name) -> None:
-    with pytest.raises(ValueError, match="must be a string without a dot"):
-        linear().holes[name] = Poly(1)
-
-
-@pytest.mark.parametrize("name", ["forward", "training", "pop", "empty", "like", "every", "holes"])
-def test_a_hole_may_have_any_other_name(name: str) -> None:
-    @program
-    def p(x):
-        return hole(name, x)
-
-    p.holes[name] = Poly(1)
-    quietly(p, HALVES)
-    assert p(torch.tensor(1.0)).item() == pytest.approx(0.5, abs=1e-5)
-    assert f"holes.{name}.coefficients" in p.state_dict()
-
-
-def test_a_hole_without_arguments_is_told_what_to_do() -> None:
-    @program
-    def p(x):
-        return hole("g") * x
-
-    with pytest.raises(ValueError, match=r"write hole\('g', 1.0\), and program.holes\['g'\] = Poly\(0\)"):
-        p.fit(HALVES)
-
-    @program
-    def q(x):
-        return hole("g", 1.0) * x
-
-    q.holes["g"] = Poly(0)
-    quietly(q, HALVES)
-    assert q.explain() == "g(1.0) = 0.5"
-
-
-@pytest.mark.parametrize("batching", ["vmap", "native", "none"])
-def test_targets_of_another_shape_are_refused(batching: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"returned a tensor of shape \((1, )?3,?\), but the target has shape \((1,)?\)"
-    ):
-        quietly(linear(), [((torch.ones(3),), 1.0)] * 4, batching=batching)
-
-
-def test_a_loss_of_stacked_examples_is_one_for_each() -> None:
-    with pytest.raises(ValueError, match="first axis is that of the 1 examples"):
-        quietly(linear(), HALVES, batching="native", loss=mse_loss)
-    assert quietly(linear(), HALVES, loss=mse_loss).loss < 1e-9
-
-
-def test_one_number_for_stacked_examples() -> None:
-    @program
-    def p(x):
-        return choose("answer", among=[1.0, 2.0])
-
-    assert p.search([((x,), 2.0) for x in XS], batching="native").loss == 0
-
-
-def test_arrays_are_examples() -> None:
-    p = linear()
-    x = np.linspace(0.0, 1.0, 5)
-    assert quietly(p, [((x,), x / 2), ((-x,), -x / 2)]).loss < 1e-9
-    assert quietly(linear(), [((np.float32(z),), np.float32(z) / 2) for z in x]).loss < 1e-9
-    with pytest.raises(ValueError, match=r"examples\[0\] has a number that is NaN"):
-        quietly(p, [((np.array([math.nan]),), 1.0)])
-
-
-def test_examples_may_come_one_by_one_and_from_another_graph() -> None:
-    x = torch.tensor([0.1, 0.9], requires_grad=True)
-    with torch.no_grad():
-        fit = quietly(linear(), (((z,), z / 2) for z in (2 * x).unbind()), steps=2)
-    assert fit.loss < 1e-9
-
-
 def test_limits_of_several_and_of_compound_features() -> None:
     @program
     def p(x, y):
@@ -312,25 +196,6 @@ def test_limits_of_several_and_of_compound_features() -> None:
     p.holes["above"] = Threshold(2)
     assert p.explain() == "above(x - 1, y) is true where 1*(x - 1) + 1*y > 0"
     assert linear(Threshold()).explain() == "f(x) is true where x > 0"
-
-
-def test_a_number_is_no_index() -> None:
-    @program
-    def p(n, x):
-        return sum(hole("f", x) for _ in range(n))
-
-    with pytest.raises(TypeError) as caught:
-        p.fit([((2, 1.0), 2.0)], batching="none")
-    assert "range(int(n))" in caught.value.__notes__[0]
-
-
-def test_a_program_must_return_numbers_whatever_it_holds() -> None:
-    @program
-    def p(x):
-        return {"f": hole("f", x), "x": torch.ones(2)}
-
-    with pytest.raises(TypeError, match="but it returned dict"):
-        p.fit(HALVES)
 
 
 def test_a_formula_of_no_numbers_says_so() -> None:
