@@ -86,6 +86,27 @@ def test_every_path_is_too_long() -> None:
         p.fit([((1.0,), 1.0)], max_paths=8, max_steps=4, check=False)
 
 
+def test_what_is_left_out_is_left_out_of_the_gradient() -> None:
+    @program
+    def count(x):
+        steps = 0
+        while flag("more", x - steps):
+            steps += 1
+        return steps
+
+    count.holes["more"] = Threshold()
+    loss = objective(count, [((1.3,), 3.0)], max_steps=4)([0])
+    loss.backward()
+
+    bias = torch.zeros((), requires_grad=True)
+    more = torch.sigmoid(1.3 - torch.arange(4) + bias)
+    p = torch.cat([torch.ones(1), more[:3].cumprod(0)]) * (1 - more)
+    expected = (p * (torch.arange(4) - 3.0) ** 2).sum() / p.sum()
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(count.holes["more"].bias.grad, bias.grad)
+
+
 @pytest.mark.parametrize(("branches", "tolerance"), [("enumerate", 1e-6), ("sample", 0.05)])
 def test_what_is_left_out_is_reported(branches: str, tolerance: float) -> None:
     @program
