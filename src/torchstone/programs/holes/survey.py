@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.bodies import Poly
+from torchstone.programs.holes.bodies import Curve, Poly
 from torchstone.programs.holes.calls import Observer
 from torchstone.programs.holes.deciders import Decider, Mean, Prefix, TooLongError
 from torchstone.programs.holes.examples import Example, Task
@@ -25,19 +26,17 @@ class UnreachedError(ValueError):
 
 @dataclass
 class Seen:
-    """What the holes of a program were given and gave."""
+    """Which holes were called, and with what, if curves fill them."""
 
-    log: list[tuple[str, tuple[Any, ...], Any]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    arguments: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def __call__(self, name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
         """Note a call, and leave its value."""
-        self.log.append((name, duplicate(arguments), duplicate(value)))
+        self.names.add(name)
+        if isinstance(body, Curve):
+            self.arguments.setdefault(name, []).append(duplicate(arguments))
         return value
-
-    @property
-    def names(self) -> set[str]:
-        """The holes that were called."""
-        return {name for name, _, _ in self.log}
 
 
 @torch.no_grad()
@@ -69,23 +68,8 @@ def look(task: Task, group: Example, branches: Branches, max_steps: int, observe
 
 
 def check_repeatable(task: Task, group: Example, branches: Branches, max_steps: int) -> None:
-    """Two runs with the same decisions must do the same, and leave their arguments as they were."""
-    runs = []
-    for _ in range(2):
-        seen, (inputs, target) = Seen(), duplicate(group)
-
-        def shifted(name: str, body: Any, arguments: tuple[Any, ...], value: Any, seen: Seen = seen) -> Any:
-            value = value + 1 if isinstance(body, Poly) else value  # it begins at 0, which would hide its factors
-            return seen(name, body, arguments, value)
-
-        output = look(task, (inputs, target), branches, max_steps, shifted)
-        runs.append([*seen.log, ("", (), output)])
-        if not same(inputs, group[0]):
-            raise NotRepeatableError(
-                "The program is not repeatable: it changes its arguments. Paths are gone through by running it again, "
-                "so it must work on copies: x = x + 1 instead of x += 1."
-            )
-    first, second = runs
+    """Two runs with the same decisions must do the same."""
+    first, second = (logged(task, group, branches, max_steps) for _ in range(2))
     for (name, *one), (again, *two) in zip(first, second, strict=False):
         if name != again or not same(one, two):
             where = f"at hole {name!r}" if name else "in what it returns"
@@ -96,10 +80,32 @@ def check_repeatable(task: Task, group: Example, branches: Branches, max_steps: 
             )
 
 
+def logged(task: Task, group: Example, branches: Branches, max_steps: int) -> list[tuple[str, Any, Any]]:
+    """What the holes of a run are given and give, and last what the program returns.
+
+    Raises:
+        NotRepeatableError: the program changes its arguments.
+    """
+    log: list[tuple[str, Any, Any]] = []
+
+    def note(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
+        log.append((name, duplicate(arguments), duplicate(value)))
+        return value + 1 if isinstance(body, Poly) else value  # it begins at 0, which would hide its factors
+
+    inputs, target = duplicate(group)
+    output = look(task, (inputs, target), branches, max_steps, note)
+    if not same(inputs, group[0]):
+        raise NotRepeatableError(
+            "The program is not repeatable: it changes its arguments. Paths are gone through by running it again, so it "
+            "must work on copies: x = x + 1 instead of x += 1."
+        )
+    return [*log, ("", (), output)]
+
+
 def duplicate(value: Any) -> Any:
-    """A copy of tensors and of what holds them."""
-    if isinstance(value, Tensor):
-        return value.clone()
+    """A copy of tensors and arrays, and of what holds them."""
+    if isinstance(value, Tensor | np.ndarray):
+        return value.clone() if isinstance(value, Tensor) else value.copy()
     if type(value) in (list, tuple):
         return type(value)(map(duplicate, value))
     return {key: duplicate(x) for key, x in value.items()} if type(value) is dict else value
@@ -113,7 +119,7 @@ def same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, Tensor):
+    if isinstance(a, Tensor | np.ndarray):
         return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
     return a is b or bool(a == b) or (a != a and b != b)
 

@@ -35,7 +35,7 @@ def trained(body: nn.Module) -> bool:
 def gathered(bodies: Bodies, seens: Sequence[Seen]) -> Iterator[tuple[Curve, Tensor]]:
     """Each curve that was called, with the arguments of all its calls, (n, inputs)."""
     for name, body in bodies.every().items():
-        calls = [arguments for seen in seens for called, arguments, _ in seen.log if called == name]
+        calls = [arguments for seen in seens for arguments in seen.arguments.get(name, ())]
         if isinstance(body, Curve) and calls:
             yield body, torch.cat([columns(arguments, body) for arguments in calls])
 
