@@ -136,7 +136,9 @@ def test_what_diverged_is_not_chosen() -> None:
 
 
 def test_a_formula_comes_out_of_eight_bills(tmp_path: Path) -> None:
-    trial = Trial(FORMULA, 7, {"problem": "bill", "examples": 8, "steps": 20, "restarts": 2, "batch": None})
+    trial = Trial(
+        FORMULA, 7, {"problem": "bill", "examples": 8, "steps": 20, "restarts": 2, "decays": [0.0], "batch": None}
+    )
     outcome = STUDY.run(trial, Context(torch.device("cpu"), tmp_path))
     assert outcome.metrics[at(0, OFF)] < 1e-3
     assert outcome.metrics[at(0, WARNED)] == 1
@@ -155,7 +157,7 @@ class TestRule:
     def record(self, trial: Trial, shift: Tensor, lead: float, off: float, warned: float) -> Record:
         log_error = -1 - (lead if trial.arm == HOLE else 0) + float(shift)
         metrics: dict[str, float] = {}
-        for place, decay in enumerate(decays_of(trial.arm)):
+        for place, decay in enumerate(decays_of(trial)):
             error = 10 ** (log_error + 0.3 * place)
             found = {ERROR: error, OUTSIDE: 10 * error, OF_HOLE: error, OFF: off * (1 + abs(float(shift)))}
             metrics |= {at(decay, what): number for what, number in (found | {WARNED: warned}).items()}

@@ -48,6 +48,7 @@ class Size:
         seeds: how many.
         steps: of Adam, in each start.
         restarts: of every fit.
+        decays: weight decays to choose from.
         batch: how many examples a step sees; all by default, and then L-BFGS follows.
     """
 
@@ -56,6 +57,7 @@ class Size:
     seeds: int
     steps: int
     restarts: int = 3
+    decays: tuple[float, ...] = (0.0, 1e-3, 1e-2)
     batch: int | None = None
 
 
@@ -104,7 +106,7 @@ class AHoleLearns(Study):
         ],
     )
     scales = {  # noqa: RUF012
-        "smoke": Size(problems=("bill",), examples=FEW, seeds=2, steps=2, restarts=1, batch=4),
+        "smoke": Size(problems=("bill",), examples=FEW, seeds=2, steps=2, restarts=1, decays=(0.0,), batch=4),
         "laptop": Size(problems=("bill", "spring"), examples=(*FEW, 256), seeds=10, steps=50),
         "paper": Size(problems=("bill", "spring"), examples=(*FEW, 256, 2048), seeds=30, steps=500),
     }
@@ -112,7 +114,7 @@ class AHoleLearns(Study):
 
     def trials(self, scale: Size) -> Sequence[Trial]:
         """Every program and number of examples with every seed, and what may learn it."""
-        spent = {"steps": scale.steps, "restarts": scale.restarts, "batch": scale.batch}
+        spent = {"steps": scale.steps, "restarts": scale.restarts, "decays": scale.decays, "batch": scale.batch}
         return [
             Trial(arm, seed, {"problem": problem, "examples": n} | spent)
             for seed in range(scale.seeds)
@@ -173,7 +175,7 @@ class AHoleLearns(Study):
 
 def name(problem: str, n: int, rival: str = BLACK) -> str:
     """Of a check."""
-    return f"{LEAD} than the {rival}'s: {problem}, {n} examples"
+    return f"{LEAD} than that of the {rival}: {problem}, {n} examples"
 
 
 def beside(records: Sequence[Record], problem: str) -> list[Check]:

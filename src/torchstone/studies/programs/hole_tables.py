@@ -10,7 +10,7 @@ from torch import Tensor
 from torchstone.lab import Estimate, Record
 from torchstone.lab.statistics import mean_interval
 from torchstone.programs.holes import Poly, program
-from torchstone.studies.programs.hole_trials import DECAYS, ERROR, OFF, WARNED, at, decays_of, shown
+from torchstone.studies.programs.hole_trials import ERROR, OFF, WARNED, at, decays_of, shown
 from torchstone.studies.programs.known_programs import BLACK, FORMULA, HOLE, PROBLEMS
 
 RESOLUTION = 1e-8
@@ -49,7 +49,7 @@ def problems(records: Sequence[Record]) -> list[str]:
 
 def every(records: Sequence[Record], what: str) -> Float[Tensor, "seeds decays"]:
     """A metric of one arm's records, at each weight decay."""
-    rows = [[record.metrics[at(decay, what)] for decay in decays_of(record.trial.arm)] for record in records]
+    rows = [[record.metrics[at(decay, what)] for decay in decays_of(record.trial)] for record in records]
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -108,7 +108,8 @@ def formula(record: Record) -> str:
 def curves(records: Sequence[Record]) -> Curves:
     """What the networks of one arm have learned, with the chosen weight decays."""
     problem = PROBLEMS[records[0].trial.config["problem"]]
-    decays = [DECAYS[place] for place in chosen(every(records, ERROR)).tolist()]
+    choice = chosen(every(records, ERROR)).tolist()
+    decays = [decays_of(record.trial)[place] for record, place in zip(records, choice, strict=True)]
     found = [record.artifacts[at(decay, "curve")] for record, decay in zip(records, decays, strict=True)]
     x, seen = shown(problem), records[0].artifacts[at(decays[0], "range")]
     return Curves(x, problem.law(x), torch.stack(found), seen, problem.name)

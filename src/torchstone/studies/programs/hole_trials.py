@@ -12,7 +12,6 @@ from torchstone.lab import Context, Outcome, Trial
 from torchstone.programs.holes import ExtrapolationWarning, Poly, Program, hole, program
 from torchstone.studies.programs.known_programs import CHOICE, FORMULA, PROBLEMS, Inputs, Problem
 
-DECAYS = (0.0, 1e-3, 1e-2)
 ERROR, OUTSIDE, OF_HOLE = "error", "error outside", "error of the hole"
 WARNED, OFF = "warns outside only", "error of a coefficient"
 POINTS = 81
@@ -20,9 +19,9 @@ POINTS = 81
 Examples = tuple[Inputs, Tensor]
 
 
-def decays_of(arm: str) -> tuple[float, ...]:
+def decays_of(trial: Trial) -> list[float]:
     """The weight decays that an arm may choose from; a formula or a choice in the hole has nothing to choose."""
-    return (0.0,) if arm in (FORMULA, CHOICE) else DECAYS
+    return [0.0] if trial.arm in (FORMULA, CHOICE) else list(trial.config["decays"])
 
 
 def at(decay: float, what: str) -> str:
@@ -36,7 +35,7 @@ def at(decay: float, what: str) -> str:
 
 def outcome(trial: Trial, context: Context) -> Outcome:
     """Train with each weight decay; measure on 1,000 fresh inputs inside the range and 1,000 outside."""
-    problem, decays = PROBLEMS[trial.config["problem"]], decays_of(trial.arm)
+    problem, decays = PROBLEMS[trial.config["problem"]], decays_of(trial)
     train, test, outside = (
         sample(problem, n, 3 * trial.seed + part, context.device, outside=part == 2)
         for part, n in enumerate((trial.config["examples"], 1000, 1000))
