@@ -96,8 +96,8 @@ def logged(task: Task, group: Example, branches: Branches, max_steps: int) -> li
     output = look(task, (inputs, target), branches, max_steps, note)
     if not same(inputs, group[0]):
         raise NotRepeatableError(
-            "The program is not repeatable: it changes its arguments. Paths are gone through by running it again, so it "
-            "must work on copies: x = x + 1 instead of x += 1."
+            "The program is not repeatable: it changes its arguments. Paths are gone through by running it again, so "
+            "it must work on copies: x = x + 1 instead of x += 1."
         )
     return [*log, ("", (), output)]
 
