@@ -121,7 +121,7 @@ class TestRefusal:
     @pytest.mark.parametrize("kind", JUMPS)
     def test_of_the_path_across_every_kind_of_jump(self, kind: str) -> None:
         theta = leaf(1.3)
-        with pytest.raises(BiasedGradientError, match="The pathwise gradient would be biased"):
+        with pytest.raises(BiasedGradientError, match=r"The pathwise gradient (would|may) be biased"):
             Expectation(JUMPS[kind], lambda: Normal(theta, 1), "pathwise")()
 
     @pytest.mark.parametrize("f", [step, parabola_with_a_step])
@@ -137,7 +137,9 @@ class TestRefusal:
 
     def test_shows_the_line_where_python_decides(self) -> None:
         theta = leaf(1.3)
-        with pytest.raises(BiasedGradientError, match=r"leaves torch by 'item' at test_expectation_choice.py:\d+"):
+        with pytest.raises(
+            BiasedGradientError, match=r"(?s)may be biased.*leaves torch by 'item' at test_expectation_choice.py:\d+"
+        ):
             Expectation(branch, lambda: Normal(theta, 1), "pathwise")()
 
     def test_ends_where_f_is_declared_to_be_continuous(self) -> None:
@@ -164,7 +166,7 @@ class TestRefusal:
         self, f: Callable[[Tensor], Tensor], estimator: str
     ) -> None:
         p = leaf(0.3)
-        with pytest.raises(BiasedGradientError, match="The relaxed gradient is void"):
+        with pytest.raises(BiasedGradientError, match="The relaxed gradient would be void"):
             Expectation(f, lambda: Bernoulli(p), estimator)()
 
     def test_of_an_index_of_the_largest_bit(self) -> None:

@@ -62,9 +62,10 @@ def refuse_unseen_changes(f: Function, p: Distribution, estimator: Estimator) ->
         return  # there is no derivative, as the estimator will say
     seen = seen_from_noise(f, p)
     if flaw := jump(seen) or cut(seen) or decision(seen):
-        wrong = "pathwise gradient would be biased" if isinstance(estimator, Pathwise) else "relaxed gradient is void"
+        kind, fault = ("pathwise", "biased") if isinstance(estimator, Pathwise) else ("relaxed", "void")
+        verb = "may" if flaw.code == "PY-BRANCH" else "would"
         raise BiasedGradientError(
-            f"The {wrong}: it is the mean of f's derivative in ξ, which does not show all of "
+            f"The {kind} gradient {verb} be {fault}: it is the mean of f's derivative in ξ, which does not show all of "
             f"f's changes.\n\n{flaw}\n\nestimator='score' needs no derivative in ξ. If f is continuous all the same, "
             "with a derivative that arrives, say so: torchstone.smoothness.smooth(0, value) in f, or check=False.",
             seen,
