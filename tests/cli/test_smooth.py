@@ -45,8 +45,27 @@ def weighted(output, target, weight):
     return (weight * nn.functional.cross_entropy(output, target, reduction="none")).sum()
 
 
+def fails(x):
+    return {}["labels"]
+
+
+def wide(width):
+    return nn.Linear(width, 2)
+
+
+def unmade():
+    return nn.Linear("4", 2)
+
+
 linear = words()
 number = 3
+"""
+
+FAILED = """\
+torchstone: 'smooth_models_of_mine:fails' could not be run on --input 1x4: KeyError: 'labels'
+  --> smooth_models_of_mine.py:34
+   |
+34 |     return {}["labels"]
 """
 
 CUT = """\
@@ -110,17 +129,34 @@ def test_a_requirement_that_is_not_met_is_an_error(smooth: Smooth) -> None:
     [
         ("quantised --input 3y9", "--input 3y9 must read as a shape"),
         ("quantised --input long:3", "types are float, double, half, int, bool"),
-        ("quantised --input 2x1x9x9", "'smooth_models_of_mine:quantised' could not be run on these inputs"),
+        ("quantised --input 2x1x9x9", "'smooth_models_of_mine:quantised' could not be run on --input 2x1x9x9: Runtime"),
+        ("quantised --input 2x1x9x9", "13 |         k = self.encoder(x).argmax(1)\n"),
+        ("words --input 8x20", "   = hint: int:8 instead of 8 gives whole numbers"),
+        ("unmade --input 4", "'smooth_models_of_mine:unmade' could not make a model: TypeError"),
+        ("wide --input 4", "takes arguments, so it is a function of the inputs"),
         ("quantised --input 2x3x9x9 --target int:2", "Give --loss too"),
         ("number --input 3", "must be a function, but it is a int"),
         ("nothing --input 3", "There is no 'nothing'"),
-        ("energy --input 3 3", "nothing to differentiate"),
+        ("energy --input 3 3", "say --wrt inputs"),
     ],
 )
 def test_what_a_user_must_mend(words: str, message: str, smooth: Smooth) -> None:
     answer = smooth(words)
     assert answer.code == 2
     assert message in answer.errors
+
+
+def test_an_error_in_the_program_is_told_with_its_line(smooth: Smooth) -> None:
+    answer = smooth("fails --input 1x4 --wrt inputs")
+    assert (answer.code, answer.errors) == (2, FAILED)
+
+
+def test_an_error_in_the_file_is_told_with_its_line(torchstone: Callable[..., Any]) -> None:
+    Path("smooth_file_of_mine.py").write_text("import torch\ndef build(:\n")
+    answer = torchstone("smooth", "smooth_file_of_mine:build", "--input", "1")
+    assert answer.code == 2
+    assert answer.errors.startswith("torchstone: 'smooth_file_of_mine:build' could not be imported: SyntaxError")
+    assert answer.errors.endswith(" 2 | def build(:\n   |           ^\n")
 
 
 def test_examples_have_shape_and_type() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from torchstone.cli.blame import blamed
 from torchstone.cli.common import UsageError, screen
 from torchstone.cli.compare import build, named
 
@@ -65,27 +66,37 @@ class Smooth:
         required = None if self.require is None else getattr(smoothness, self.require)
         with seeded(self.seed):
             program = self._program()
-            try:
+            given = " ".join(["--input", *self.input, *(("--target", *self.target) if self.target else ())])
+            with blamed(f"'{self.what}' could not be run on {given}", whole_numbers):
                 return smoothness.check(program, *inputs, loss=loss, wrt=self.wrt, require=required)
-            except (ValueError, TypeError, RuntimeError, IndexError, AssertionError) as error:
-                raise UsageError(f"'{self.what}' could not be run on these inputs: {error}") from error
 
     def _program(self) -> Callable[..., Any]:
         from torch import nn
 
-        found = named(self.what)
+        with blamed(f"'{self.what}' could not be imported"):
+            found = named(self.what)
         if isinstance(found, nn.Module):
             return found
         if not callable(found):
             raise UsageError(f"'{self.what}' must be a function, but it is a {type(found).__name__}.")
-        return build(self.what) if takes_nothing(found) else found
+        if takes_nothing(found):
+            with blamed(f"'{self.what}' could not make a model"):
+                return build(self.what)
+        if self.wrt == "params":
+            raise UsageError(
+                f"'{self.what}' takes arguments, so it is a function of the inputs, which has no parameters: say "
+                "--wrt inputs. If it makes a model, write a function without arguments that does, and name that."
+            )
+        function: Callable[..., Any] = found
+        return function
 
     def _loss(self, targets: "list[Tensor]") -> "Callable[[Any], Tensor] | None":
         if self.loss is None:
             if targets:
                 raise UsageError("--target is what a loss takes besides the output. Give --loss too.")
             return None
-        function = named(self.loss)
+        with blamed(f"--loss '{self.loss}' could not be imported"):
+            function = named(self.loss)
         return lambda output: function(output, *targets)
 
 
@@ -109,6 +120,11 @@ def example(word: str, generator: "torch.Generator", option: str) -> "Tensor":
         whole = torch.randint(2, size, generator=generator)
         return whole.bool() if dtype == "bool" else whole
     return torch.randn(size, generator=generator).to(getattr(torch, dtype))
+
+
+def whole_numbers(message: str) -> str:
+    """What to do where torch asks for them."""
+    return "int:8 instead of 8 gives whole numbers, for --input and --target" if "Long" in message else ""
 
 
 def takes_nothing(function: Callable[..., Any]) -> bool:
