@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from torchstone.lab import Estimate
 from torchstone.pictures import svg
 from torchstone.studies.programs.hole_tables import Curves
+from torchstone.studies.programs.known_programs import CUBIC, LARGE, PARTS, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HOLE, BLACK, MUTED = "#2b5c8a", "#c8553d", "#6b6b6b"
 STYLES = (("o-", HOLE), ("s-", BLACK), ("D:", "#7a9e3f"), ("v:", "#8b6bb1"))
-MARKS = "^Px*"
+MARKS = {LARGE: ("^", 1.18), CUBIC: ("P", 1.39), PARTS: ("x", 1.64), WRONG: ("*", 1.94)}
 
 
 def errors(panels: Mapping[str, Mapping[str, Mapping[int, Estimate]]]) -> str:
@@ -26,9 +27,10 @@ def errors(panels: Mapping[str, Mapping[str, Mapping[int, Estimate]]]) -> str:
         marks = {arm: points for arm, points in arms.items() if len(points) == 1}
         for (arm, points), (style, colour) in zip(lines.items(), STYLES, strict=False):
             line(ax, points, style, colour, arm)
-        for place, (arm, points) in enumerate(marks.items()):
-            line(ax, points, MARKS[place], MUTED, arm, aside=1.18 ** (place + 1))
-        ax.set(title=title, xscale="log", yscale="log", xlabel="examples of the whole program")
+        for arm, points in marks.items():
+            mark, aside = MARKS[arm]
+            line(ax, points, mark, MUTED, arm, aside)
+        ax.set(title=title, xscale="log", yscale="log", ylim=(3e-9, 5), xlabel="examples of the whole program")
         ticks = list(next(iter(lines.values())))
         ax.set_xticks(ticks, [str(n) for n in ticks])
         ax.minorticks_off()
@@ -53,12 +55,12 @@ def holes(panels: Sequence[Curves]) -> str:
 
     figure = Figure(figsize=(4.8 * len(panels), 3.8), layout="constrained")
     for ax, hole in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        ax.axvspan(*hole.range.tolist(), color="#e8e8e8", linewidth=0, label="seen in training")
+        ax.axvspan(*hole.range.tolist(), color="#d7dee6", linewidth=0, label="seen in training")
         for place, curve in enumerate(hole.found.tolist()):
-            ax.plot(hole.x.tolist(), curve, color=HOLE, linewidth=0.9, alpha=0.7, label="network" if place == 0 else "")
+            ax.plot(hole.x.tolist(), curve, color=HOLE, linewidth=0.9, alpha=0.7, label="" if place else "network")
         ax.plot(hole.x.tolist(), hole.truth.tolist(), "--", color="black", linewidth=1.8, label="truth")
         low, high = hole.truth.min().item(), hole.truth.max().item()
-        ax.set(xlabel=f"argument of {hole.name}", ylim=(low - 0.2 * (high - low), high + 0.2 * (high - low)))
+        ax.set(title=hole.name, xlabel="its argument", ylim=(low - 0.2 * (high - low), high + 0.2 * (high - low)))
         ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False)
+        ax.legend(framealpha=1)
     return svg(figure)
