@@ -159,7 +159,7 @@ class Program(nn.Module):
         most: int = 100_000,
         max_steps: int = 64,
     ) -> Search:
-        """Try every combination of the constants, and keep the best: where they are few, nothing beats it.
+        """Try every combination of the constants, and keep the best: the thing to do where they are few.
 
         Args:
             examples, loss, batching, max_steps: as in :meth:`fit`.
