@@ -63,7 +63,8 @@ def test_the_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "document", ["docs/spectral.md", "docs/memory.md", "docs/holes.md", "docs/smoothness.md", "docs/expectations.md"]
 )
-def test_the_examples_run_one_after_the_other(document: str, tmp_path: Path) -> None:
+def test_the_examples_run_one_after_the_other(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each goes on with what those before it have defined."""
+    monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():
         module_of("\n".join(python_blocks(document)), tmp_path / "examples.py")
