@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from torchstone.nets import seeded
 from torchstone.programs.holes import (
     DisagreementError,
     Permutation,
@@ -89,6 +90,29 @@ def test_averages_instead_of_branches(branches: str) -> None:
     assert not p.averages
     values = torch.tensor([0.2, 2.8])
     torch.testing.assert_close(p(values), torch.tensor([0.2, 2.52]))
+
+
+def test_a_constant_has_one_noise_in_a_program() -> None:
+    @program
+    def p(x):
+        return x * (choose("bit", among=[0.0, 1.0]) - choose("bit", among=[0.0, 1.0]))
+
+    fit = p.fit([((1.0,), 0.0)], branches="relax", steps=3, restarts=2, check=False)
+    assert fit.losses == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("batching", ["vmap", "none"])
+def test_a_layer_decides(batching: str) -> None:
+    @program
+    def p(x):
+        return 1.0 if flag("up", x) else 0.0
+
+    with seeded(0):
+        p.holes["up"] = nn.Linear(2, 1)
+    points = torch.rand(12, 2, generator=torch.Generator().manual_seed(0))
+    fit = p.fit([((x,), float(x.sum() > 1)) for x in points], batching=batching, steps=20, restarts=1, lr=0.3)
+    assert fit.restarts[0].hardened == 0
+    assert [p(x) for x in points] == [float(x.sum() > 1) for x in points]
 
 
 def test_averages_cannot_be_on_two_branches() -> None:

@@ -156,6 +156,16 @@ def test_too_many_paths_are_drawn_instead() -> None:
     assert fit.branches == "sample"
 
 
+def test_where_only_constants_are_open_the_warning_names_search() -> None:
+    @program
+    def p(x):
+        return x + sum(1.0 for i in range(4) if flag(f"bit {i}"))
+
+    with pytest.warns(FallbackWarning, match=r"search\(examples\) tries all of them"):
+        p.fit([((0.5,), 2.5)], max_paths=8, steps=2, restarts=1)
+    assert p.search([((0.5,), 2.5)]).combinations == 16
+
+
 def test_a_loop_that_never_ends_is_named() -> None:
     @program
     def p(x):

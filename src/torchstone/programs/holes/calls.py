@@ -194,6 +194,7 @@ def flag(name: str, *features: Any) -> Flag:
         return Flag(run, logits, constant)
     body = run.body("flag", name, lambda: Threshold(len(features)))
     logit = run.value(name, body, features)
+    logit = logit.reshape(()) if logit.numel() == 1 else logit  # a layer with one output returns (1,)
     return Flag(run, torch.stack([torch.zeros_like(logit), logit], -1), None)
 
 

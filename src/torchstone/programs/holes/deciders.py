@@ -110,11 +110,21 @@ class Mean(Decider):
 
     noise: Callable[[Tensor], Tensor] | None = None
     temperature: float = COLD
+    shared: dict[Hashable, Tensor] = field(default_factory=dict, init=False)
+    """The weights of constants, whose noise is the same in the whole program."""
 
     def pick(self, constant: Hashable | None, logits: Tensor, options: Sequence[Any]) -> Any:
         """The mean of the options."""
+        if constant is None:
+            return blend(self.weights(logits), options)
+        if constant not in self.shared:
+            self.shared[constant] = self.weights(logits)
+        return blend(self.shared[constant], options)
+
+    def weights(self, logits: Tensor) -> Tensor:
+        """The probabilities, of logits (..., k), with noise of their own."""
         noisy = logits if self.noise is None else logits + self.noise(logits)
-        return blend((noisy / self.temperature).softmax(-1), options)
+        return (noisy / self.temperature).softmax(-1)
 
 
 @dataclass

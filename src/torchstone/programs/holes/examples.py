@@ -183,7 +183,7 @@ class Task:
             try:
                 return self.function(*inputs)
             except TypeError as error:
-                if "index" in str(error):
+                if "converted to an index" in str(error):
                     error.add_note("Numbers come as tensors of floats. Write range(int(n)), with batching='none'.")
                 raise
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from torchstone.programs.holes.choices import Constant
 from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, Prefix, TooLongError, gumbel
 from torchstone.programs.holes.examples import Example, Task
 
@@ -170,6 +171,11 @@ def excess(task: Task, max_paths: int, max_steps: int) -> TooManyPathsError | No
     return None
 
 
+def all_constant(task: Task) -> bool:
+    """Whether what is open is decided alike in all examples, so that it can be searched."""
+    return all(isinstance(body, Constant) for body in task.bodies.values())
+
+
 def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
     """Draw paths where there are too many, and say so.
 
@@ -178,7 +184,8 @@ def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
     """
     if task.batching == "native":
         raise many
-    warnings.warn(f"{many} Now paths are drawn.", FallbackWarning, stacklevel=3)
+    search = " Only constants are open: search(examples) tries all of them." if all_constant(task) else ""
+    warnings.warn(f"{many} Now paths are drawn.{search}", FallbackWarning, stacklevel=3)
     return replace(task, batching="none"), "sample"
 
 
