@@ -1,5 +1,6 @@
 """Programs as modules: called, saved, frozen, moved, in other programs, in themselves."""
 
+import copy
 import math
 import warnings
 
@@ -173,6 +174,17 @@ def test_a_program_calls_itself() -> None:
     assert fit.loss < 1e-9
     assert total(torch.tensor(3.0)).item() == pytest.approx(6.0, abs=1e-4)
     assert total.ranges["step"].tolist() == [[1.0], [4.0]]
+
+
+def test_a_copy_of_a_program_calls_the_copy() -> None:
+    @program
+    def total(n):
+        return 0 * n if n <= 0 else hole("step", n) + total(n - 1)
+
+    total.holes["step"] = set_to(Poly(0), 1.0)
+    other = copy.deepcopy(total)
+    set_to(other.holes["step"], 10.0)
+    assert (total(torch.tensor(3.0)), other(torch.tensor(3.0))) == (3, 30)
 
 
 def test_a_program_called_by_the_way_keeps_its_own_holes() -> None:

@@ -20,6 +20,7 @@ Observer = Callable[[str, Any, tuple[Any, ...], Any], Any]
 class Run:
     """One run of a program: where bodies are, who decides, and who looks on (and may put another value in place)."""
 
+    function: Callable[..., Any]
     bodies: Bodies
     decider: Decider
     observer: Observer | None = None
@@ -29,14 +30,17 @@ class Run:
     path: str = ""
     """Before the names of holes, in a program that fills a hole of another: ``inner.holes.``"""
 
-    def inside(self, bodies: Bodies) -> "Run":
-        """The part of this run in a program that is called in it: itself again, a body, or one that is not trained."""
-        if bodies is self.bodies:
+    def inside(self, function: Callable[..., Any], bodies: Bodies) -> "Run":
+        """The part of this run in a program that is called in it: itself again, a body, or one that is not trained.
+
+        The function tells whether it is itself: in a copy of a program, it still calls the first one by its name.
+        """
+        if function is self.function:
             return self
         path = next((path for path, module in self.bodies.named_modules() if module is bodies), None)
         if path is None:
-            return Run(bodies, self.decider)
-        return replace(self, bodies=bodies, path=f"{self.path}{path}.")
+            return Run(function, bodies, self.decider)
+        return replace(self, function=function, bodies=bodies, path=f"{self.path}{path}.")
 
     def body(self, kind: str, name: str, default: Callable[[], nn.Module]) -> nn.Module:
         """The body of a hole."""

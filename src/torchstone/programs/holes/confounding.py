@@ -37,7 +37,7 @@ def confounded(task: Task, branches: Branches, max_paths: int, max_steps: int) -
         return {}
 
     def tilted(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
-        return value if name not in tilts else tilt(arguments, tilts[name]).to(value.dtype)
+        return value if name not in tilts else tilt(arguments, tilts[name]).to(value)
 
     alone = task.alone()
     rows = [

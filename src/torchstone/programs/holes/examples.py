@@ -179,7 +179,7 @@ class Task:
         open: bool = False,
     ) -> Any:
         """What the program returns."""
-        with running(Run(self.bodies, decider, observer, cache, open)):
+        with running(Run(self.function, self.bodies, decider, observer, cache, open)):
             try:
                 return self.function(*inputs)
             except TypeError as error:

@@ -14,7 +14,7 @@ from torchstone.programs.holes.bodies import Curve
 from torchstone.programs.holes.calls import CURRENT, Run, running
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
-from torchstone.programs.holes.deciders import Decider, Likeliest, Mean
+from torchstone.programs.holes.deciders import Likeliest, Mean
 from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
@@ -59,7 +59,10 @@ class Program(nn.Module):
             ExtrapolationWarning: a hole is called outside the range in which it was trained.
         """
         outer = CURRENT.get()
-        run = Run(self.holes, self._decider(), warn_outside) if outer is None else outer.inside(self.holes)
+        if outer is None:
+            run = Run(self.function, self.holes, Mean() if self.averages else Likeliest(), warn_outside)
+        else:
+            run = outer.inside(self.function, self.holes)
         with running(run):
             return self.function(*inputs, **named)
 
@@ -103,7 +106,8 @@ class Program(nn.Module):
                 stacked examples; ``"none"``: one after the other (always so with ``"sample"``).
             loss: of an output and a target, element by element.
             steps, lr: of Adam in each start, and its rate at first. Up to 100 iterations of L-BFGS follow.
-            restarts: how many starts; one whose loss is no number stops there, and is on record.
+            restarts: how many starts; one whose loss is no number stops there, and is on record. What is frozen, or has
+                no ``reset_parameters``, is the same in all.
             batch: examples in a step; all of them by default.
             samples: paths drawn for each example, at least 2.
             max_paths: with more paths, all paths become ``"sample"``, with a warning, unless batching is ``"native"``.
@@ -243,9 +247,6 @@ class Program(nn.Module):
         inputs, written = body.inputs if isinstance(body, Curve) else 0, place.arguments if place else ()
         arguments = written if len(written) == inputs or not inputs else [f"x{j + 1}" for j in range(inputs)]
         return explained(name, body, arguments, self.ranges.get(name))
-
-    def _decider(self) -> Decider:
-        return Mean() if self.averages else Likeliest()
 
     def _task(self, examples: Iterable[Any], loss: Loss, batching: Batching) -> Task:
         like = self.holes.like()
