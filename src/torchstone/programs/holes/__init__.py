@@ -6,7 +6,8 @@ from torchstone.programs.holes.choices import Choose, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning
 from torchstone.programs.holes.deciders import DisagreementError
 from torchstone.programs.holes.fitting import Fit, Hardened, Restart
-from torchstone.programs.holes.objective import FallbackWarning, TooManyPathsError
+from torchstone.programs.holes.objective import FallbackWarning
+from torchstone.programs.holes.paths import TooManyPathsError
 from torchstone.programs.holes.program import Program, program
 from torchstone.programs.holes.search import Search
 from torchstone.programs.holes.survey import NotRepeatableError, UnreachedError

@@ -10,7 +10,8 @@ from torchstone.programs.holes.bodies import MLP, Monotone, Poly, broadcast
 from torchstone.programs.holes.calls import Observer
 from torchstone.programs.holes.deciders import Mean
 from torchstone.programs.holes.examples import Example, Task
-from torchstone.programs.holes.objective import AVERAGES, Branches, paths
+from torchstone.programs.holes.objective import AVERAGES, Branches
+from torchstone.programs.holes.paths import paths
 
 
 class ConfoundedWarning(UserWarning):

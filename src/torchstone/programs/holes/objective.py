@@ -2,31 +2,26 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from torchstone.programs.holes.choices import Constant
-from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, Prefix, TooLongError, gumbel
+from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, TooLongError, gumbel
 from torchstone.programs.holes.examples import Example, Task
+from torchstone.programs.holes.paths import TooManyPathsError, paths
 
 Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
 BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
 ALL_PATHS = ("enumerate", "likelihood")
 AVERAGES = ("mix", "relax")
-T = TypeVar("T")
 
 
 class FallbackWarning(UserWarning):
     """A program has too many paths to go through, so they are drawn."""
-
-
-class TooManyPathsError(ValueError):
-    """A program has more paths than may be enumerated."""
 
 
 @dataclass(frozen=True)
@@ -124,58 +119,6 @@ class Objective:
         return False
 
 
-def replayed(run: Callable[[Prefix], T], max_paths: int, max_steps: int) -> list[tuple[Prefix, T]]:
-    """What a run gives on every path.
-
-    It runs again and again, each time along a prefix of decisions that an earlier run did not take.
-
-    Raises:
-        TooManyPathsError: there are more than ``max_paths``, or all are too long.
-    """
-    waiting: list[tuple[int, ...]] = [()]
-    found: list[tuple[Prefix, T]] = []
-    too_long = 0
-    while waiting:
-        if max(len(found), too_long) == max_paths:
-            raise TooManyPathsError(
-                f"The program has more than max_paths={max_paths} paths. Raise max_paths, use branches='sample', or "
-                "branches='mix' with select."
-            )
-        decider = Prefix(waiting.pop(), max_steps)
-        try:
-            found.append((decider, run(decider)))
-        except TooLongError:
-            too_long += 1
-        waiting.extend(decider.others)
-    if not found:
-        raise TooManyPathsError(f"Every path has more than max_steps={max_steps} decisions. Raise max_steps.")
-    return found
-
-
-def paths(task: Task, group: Example, max_paths: int, max_steps: int, **options: Any) -> list[tuple[Tensor, Tensor]]:
-    """The losses (b,) and log-probabilities (b,) of every path."""
-    cache: dict[Any, Any] | None = {} if task.batching != "vmap" else None
-    ran = replayed(lambda decider: task.run(decider, group, cache=cache, **options), max_paths, max_steps)
-    return [result for _, result in ran]
-
-
-@torch.no_grad()
-def excess(task: Task, max_paths: int, max_steps: int) -> TooManyPathsError | None:
-    """What there is to say if an example has too many paths to go through; with vmap all have the same."""
-    alone = task.alone()
-    try:
-        for group in islice(alone.singly(), 1 if task.batching == "vmap" else None):
-            paths(alone, group, max_paths, max_steps)
-    except TooManyPathsError as error:
-        return error
-    return None
-
-
-def all_constant(task: Task) -> bool:
-    """Whether what is open is decided alike in all examples, so that it can be searched."""
-    return all(isinstance(body, Constant) for body in task.bodies.values())
-
-
 def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
     """Draw paths where there are too many, and say so.
 
@@ -187,6 +130,11 @@ def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
     search = " Only constants are open: search(examples) tries all of them." if all_constant(task) else ""
     warnings.warn(f"{many} Now paths are drawn.{search}", FallbackWarning, stacklevel=3)
     return replace(task, batching="none"), "sample"
+
+
+def all_constant(task: Task) -> bool:
+    """Whether what is open is decided alike in all examples, so that it can be searched."""
+    return all(isinstance(body, Constant) for body in task.bodies.values())
 
 
 @torch.no_grad()

@@ -18,16 +18,9 @@ from torchstone.programs.holes.deciders import Likeliest, Mean
 from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
-from torchstone.programs.holes.objective import (
-    AVERAGES,
-    Branches,
-    Objective,
-    TooManyPathsError,
-    called,
-    drawn_instead,
-    excess,
-)
+from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called, drawn_instead
 from torchstone.programs.holes.options import check_counts, check_rate, check_words
+from torchstone.programs.holes.paths import TooManyPathsError, excess
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
 from torchstone.programs.holes.survey import prepare, reaching
