@@ -1,12 +1,11 @@
 """The mutants are what autograd says they are, the counts count, and the rule says what it must of planted ones."""
 
-import math
 
 import pytest
 import torch
 
 from torchstone.lab import Record, Status, Trial
-from torchstone.studies.smoothness.cuts_are_found import KINDS, UNMUTATED, CutsAreFound, chance_to_confirm, wilson
+from torchstone.studies.smoothness.cuts_are_found import KINDS, UNMUTATED, CutsAreFound
 from torchstone.studies.smoothness.mutations import (
     HARMLESS,
     MUTATIONS,
@@ -143,18 +142,6 @@ class TestTheRule:
         assert all(kind in drawn for kind in (*MUTATIONS, UNMUTATED, *HARMLESS))
 
 
-def test_wilson() -> None:
-    share = wilson(90, 100)  # (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
-    z, p, n = 1.959963984540054, 0.9, 100
-    middle, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert share.low == pytest.approx((middle - half) / (1 + z**2 / n))
-    assert share.high == pytest.approx((middle + half) / (1 + z**2 / n))
-    assert not wilson(0, 0).known
-
-
-def test_power_counts_the_hits_that_are_enough() -> None:
-    assert chance_to_confirm(1.0, 300, 0.95) == 1.0
-    assert chance_to_confirm(1.0, 20, 0.95) == 0.0
-    assert chance_to_confirm(0.95, 600, 0.95) < 0.05
+def test_declared_power_is_high() -> None:
     laptop = STUDY.power(STUDY.scales["laptop"])
     assert min(laptop.values()) > 0.9

@@ -6,7 +6,7 @@ NaN. Both make a check say *inconclusive*: NaN never wins and is never averaged 
 What to take: :func:`paired_difference` or :func:`mean_interval` by default, for few seeds above all; a bootstrap for
 other statistics than means, from about 20 observations; :func:`resampled_difference` for folds of one data set;
 :func:`jackknife` where the statistic is of all networks together; :func:`stratified_bootstrap` for a few runs on many
-tasks.
+tasks; :func:`share_interval` for what is counted.
 """
 
 from torchstone.lab.statistics.aggregates import iqm, probability_of_improvement, stratified_bootstrap
@@ -18,6 +18,7 @@ from torchstone.lab.statistics.families import holm
 from torchstone.lab.statistics.intervals import mean_interval, paired_difference, unpaired_difference
 from torchstone.lab.statistics.jackknife import jackknife
 from torchstone.lab.statistics.power import power, power_near, seeds_needed
+from torchstone.lab.statistics.shares import power_of_share, share_interval
 from torchstone.lab.statistics.significance import permutation_test, sign_test, wilcoxon_test
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "permutation_test",
     "power",
     "power_near",
+    "power_of_share",
     "probability_of_improvement",
     "resampled_difference",
     "seeds_needed",
+    "share_interval",
     "sign_test",
     "stratified_bootstrap",
     "unpaired_difference",

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
-from torchstone.lab.statistics import mean_interval
+from torchstone.lab.statistics import mean_interval, power_of_share, share_interval
 from torchstone.programs.holes.objective import Branches
 from torchstone.studies.programs.chain_solving import LR, MOST, combinations, fitted, gone_around, searched
 from torchstone.studies.programs.chains import drawn
-from torchstone.studies.smoothness.cuts_are_found import chance_to_confirm, wilson
 
 GRADIENTS = ("mix", "relax", "sample")
 ALL_PATHS = ("enumerate", "likelihood")
@@ -131,9 +130,9 @@ class GradientsLoseToSearch(Study):
             return {}
         n, declared = scale.starts * scale.rings, {}
         for kind, (short, few, many) in PILOT.items():
-            declared[f"4 bits, {kind}"] = chance_to_confirm(short, n, SOLVES)
-            declared[f"8 bits, {kind}"] = chance_to_confirm(1 - few, n, SHORT_OF_SEARCH)
-            declared[f"16 bits, {kind}"] = chance_to_confirm(1 - many, n, STUCK)
+            declared[f"4 bits, {kind}"] = power_of_share(short, n, threshold=SOLVES)
+            declared[f"8 bits, {kind}"] = power_of_share(1 - few, n, threshold=SHORT_OF_SEARCH)
+            declared[f"16 bits, {kind}"] = power_of_share(1 - many, n, threshold=STUCK)
         return declared
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
@@ -189,7 +188,7 @@ def share(found: Iterable[float], each: int = 1) -> Estimate:
     values = list(found)
     if not all(map(math.isfinite, values)):
         return Estimate(math.nan, math.nan, math.nan)
-    return wilson(round(each * sum(values)), each * len(values))
+    return share_interval(round(each * sum(values)), each * len(values))
 
 
 def solving(records: Sequence[Record], kind: str, bits: int) -> Estimate:

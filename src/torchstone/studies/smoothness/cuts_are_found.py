@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
-from torchstone.lab.statistics import mean_interval
+from torchstone.lab.statistics import mean_interval, power_of_share, share_interval
 from torchstone.studies.smoothness.mutations import HARMLESS, MUTATIONS, Mutation, opened
 from torchstone.studies.smoothness.programs import PROGRAMS
 from torchstone.studies.smoothness.trial import COLUMNS, places, row
@@ -104,14 +104,14 @@ class CutsAreFound(Study):
         """Recall, silence on sound programs, and a second: each by the lower end of its interval."""
         table = total(records)
         seconds = torch.cat([record.artifacts["seconds"] for record in records])
-        fast = wilson(int((seconds < SECOND).sum()), len(seconds))
+        fast = share_interval(int((seconds < SECOND).sum()), len(seconds))
         harmed, found, raised = (summed(table, MUTATIONS, column) for column in ("harmed", "found", "raised"))
         sound, alarmed = (summed(table, [UNMUTATED, *HARMLESS], column) for column in ("intact", "alarmed"))
         checks = [
-            Check.at_least("mutants found", wilson(found, harmed), RECALL, zone=0.05),
-            Check.at_least("sound programs without alarm", wilson(sound - alarmed, sound), QUIET, zone=0.05),
+            Check.at_least("mutants found", share_interval(found, harmed), RECALL, zone=0.05),
+            Check.at_least("sound programs without alarm", share_interval(sound - alarmed, sound), QUIET, zone=0.05),
             Check.at_least("checks under a second", fast, FAST, zone=0.05),
-            Check.report("mutants that backward() raises on", wilson(raised, harmed)),
+            Check.report("mutants that backward() raises on", share_interval(raised, harmed)),
             *besides(records, table),
         ]
         alarms = f"{alarmed} false alarm" + "s" * (alarmed != 1)
@@ -128,8 +128,8 @@ class CutsAreFound(Study):
         """
         programs, share = len(scale.programs), min(scale.places / 6, 1.0)
         return {
-            "mutants found": chance_to_confirm(0.98, round(28 * programs * share), RECALL),
-            "sound programs without alarm": chance_to_confirm(0.995, round(45 * programs * share), QUIET),
+            "mutants found": power_of_share(0.98, round(28 * programs * share), threshold=RECALL),
+            "sound programs without alarm": power_of_share(0.995, round(45 * programs * share), threshold=QUIET),
         }
 
     def figures(self, records: Sequence[Record]) -> Sequence[Figure]:
@@ -138,13 +138,13 @@ class CutsAreFound(Study):
 
         table = total(records)
         caught = {
-            f"{kind} ({harmed})": (wilson(found, harmed), raised / harmed)
+            f"{kind} ({harmed})": (share_interval(found, harmed), raised / harmed)
             for kind in MUTATIONS
             for harmed, found, raised in [[summed(table, [kind], c) for c in ("harmed", "found", "raised")]]
             if harmed
         }
         quiet = {
-            f"{kind} ({sound})": wilson(sound - alarmed, sound)
+            f"{kind} ({sound})": share_interval(sound - alarmed, sound)
             for kind in (UNMUTATED, *HARMLESS)
             for sound, alarmed in [[summed(table, [kind], c) for c in ("intact", "alarmed")]]
             if sound
@@ -171,7 +171,7 @@ def besides(records: Sequence[Record], table: Tensor) -> list[Check]:
 
     def share(part: str, whole: str, kinds: Iterable[str] = MUTATIONS) -> Estimate:
         kinds = list(kinds)
-        return wilson(summed(table, kinds, part), summed(table, kinds, whole))
+        return share_interval(summed(table, kinds, part), summed(table, kinds, whole))
 
     by_program = [record.metrics["found"] / record.metrics["harmed"] for record in records if record.metrics["harmed"]]
     return [
@@ -194,21 +194,3 @@ def summed(table: Tensor, kinds: Iterable[str], column: str) -> int:
     """The count in a column, over some kinds."""
     rows = [list(KINDS).index(kind) for kind in kinds]
     return int(table[rows, COLUMNS.index(column)].sum())
-
-
-def wilson(hits: int, n: int) -> Estimate:
-    """A share with Wilson's interval; unknown where there was nothing to count."""
-    from scipy.stats import binomtest
-
-    if n == 0:
-        return Estimate(math.nan, math.nan, math.nan)
-    interval = binomtest(hits, n).proportion_ci(0.95, "wilson")
-    return Estimate(hits / n, interval.low, interval.high)
-
-
-def chance_to_confirm(share: float, n: int, threshold: float) -> float:
-    """How likely Wilson's lower end reaches a threshold, if each of ``n`` is a hit with the chance ``share``."""
-    from scipy.stats import binom
-
-    enough = next((hits for hits in range(n + 1) if wilson(hits, n).low >= threshold), n + 1)
-    return float(binom.sf(enough - 1, n, share))
