@@ -151,8 +151,9 @@ def test_too_many_paths_are_drawn_instead() -> None:
         return x + sum(1.0 for i in range(4) if flag("up", x + i))
 
     p.holes["up"] = Threshold()
-    with pytest.warns(FallbackWarning, match="more than max_paths=8 paths"):
+    with pytest.warns(FallbackWarning, match="more than max_paths=8 paths") as caught:
         fit = p.fit([((0.5,), 2.5)], max_paths=8, steps=2, restarts=1)
+    assert [warning.filename for warning in caught] == [__file__]
     assert fit.branches == "sample"
 
 

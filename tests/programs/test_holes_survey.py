@@ -27,8 +27,9 @@ def test_two_holes_in_series_are_confounded() -> None:
     def p(x):
         return hole("g", hole("f", x))
 
-    with pytest.warns(ConfoundedWarning, match="holes 'f' and 'g' are confounded: 0 of 3 directions"):
+    with pytest.warns(ConfoundedWarning, match="holes 'f' and 'g' are confounded: 0 of 3 directions") as caught:
         fit = p.fit(PAIRS, steps=0, restarts=1, check=False)
+    assert [warning.filename for warning in caught] == [__file__]
     assert fit.told == {"f": (0, 3), "g": (0, 3)}
 
 

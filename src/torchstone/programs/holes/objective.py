@@ -128,7 +128,9 @@ def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
     if task.batching == "native":
         raise many
     search = " Only constants are open: search(examples) tries all of them." if all_constant(task) else ""
-    warnings.warn(f"{many} Now paths are drawn.{search}", FallbackWarning, stacklevel=3)
+    warnings.warn(
+        f"{many} Now paths are drawn.{search}", FallbackWarning, stacklevel=4
+    )  # the caller of fit, above torch's decorator
     return replace(task, batching="none"), "sample"
 
 

@@ -141,7 +141,7 @@ class Program(nn.Module):
             self._report(objective, rows, many).raise_if("error")
         told = {} if many else confounded(task, branches, max_paths, max_steps)
         for sentence in confusions(told):
-            warnings.warn(sentence, ConfoundedWarning, stacklevel=2)
+            warnings.warn(sentence, ConfoundedWarning, stacklevel=3)  # the caller, above torch's decorator
         found = fitted(self.holes, objective, steps=steps, restarts=restarts, lr=lr, batch=batch, seed=seed)
         self.averages.fill_(branches in AVERAGES)
         set_ranges(task, seens, averages=branches in AVERAGES, max_steps=max_steps)
