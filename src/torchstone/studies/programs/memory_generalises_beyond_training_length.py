@@ -106,8 +106,8 @@ class MemoryGeneralises(Study):
             "The memories are worked by a plain recurrent cell: an LSTM in its place learns much of the task by heart "
             "and often never finds out what the memory is for. So it was in pilots, and the paper's way, an LSTM "
             "without noise on its actions, is shown beside it and decides nothing. Settings were chosen on other "
-            "seeds, six for the LSTM and about as many for each fitting memory (twice as many for the deque that shall copy, which "
-            "was the hardest to teach).",
+            "seeds, from six for the LSTM and about as many for each fitting memory (twice as many for the deque that "
+            "shall copy, which was the hardest to teach).",
             "A network has solved a length if at least nine of ten sequences are right. Training may fail, and a "
             "failure counts; none is begun anew. Decided beforehand, with 95 % t intervals over seeds: confirmed if "
             "the share of fitting memories (the mean over stack/reversal, queue/copy, deque/reversal and deque/copy "
