@@ -160,8 +160,8 @@ class AHoleLearns(Study):
             Figure(
                 "The error of the whole program",
                 "Root mean squared error on fresh inputs, as a share of the standard deviation: the mean over seeds "
-                "(of logarithms) with its 95 % interval. Single marks are rivals and controls, which saw 32 examples. An "
-                "error below 10⁻⁸, such as that of a right choice, is drawn there.",
+                "(of logarithms) with its 95 % interval. Single marks are rivals and controls, which saw 32 examples. "
+                "An error below 10⁻⁸, such as that of a right choice, is drawn there.",
                 errors({problem: lines(records, problem) for problem in found}),
             ),
             Figure(
