@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file, save_model
 
 from torchstone.cli.common import UsageError
-from torchstone.cli.compare import Compare, build, load_weights
+from torchstone.cli.compare import Compare
+from torchstone.cli.models import build
+from torchstone.cli.weights import load_weights
 from torchstone.similarity import Comparison
 
 MODELS = """
@@ -188,8 +190,9 @@ def test_a_machine_without_cuda_says_so(folder):
         run(command(device="cuda"))
 
 
-def test_an_error_inside_the_users_function_is_the_users_own(folder):
-    with torch.random.fork_rng(devices=[]), pytest.raises(TypeError, match="unsupported operand"):
+def test_an_error_inside_the_users_function_names_its_line(folder):
+    broken = r"could not make a model: TypeError: unsupported operand[^\n]*\n *--> compare_models_of_mine.py:7\n"
+    with torch.random.fork_rng(devices=[]), pytest.raises(UsageError, match=broken):
         build("compare_models_of_mine:broken")
 
 

@@ -5,23 +5,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from torchstone.cli.common import UsageError, check_writable
+from torchstone.cli.models import build
+from torchstone.cli.weights import load_weights
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from torchstone.similarity import Comparison
 
 PICTURES = (".html", ".png", ".svg")
-NAMED = 6  # keys that an error lists before it only counts the rest
 
 
 @dataclass(frozen=True)
@@ -122,100 +120,6 @@ class Compare:
             comparison.save(self.save)
 
 
-def build(spec: str) -> "nn.Module":
-    """The model that ``module:function`` makes.
-
-    Raises:
-        UsageError: it does not read so, there is no such module or function, or what it returns is no model.
-    """
-    from torch import nn
-
-    maker = named(spec)
-    if isinstance(maker, nn.Module) or not callable(maker):
-        raise UsageError(f"'{spec}' must be a function that makes a model when called without arguments.")
-    try:
-        signature(maker).bind()
-    except TypeError as error:
-        raise UsageError(f"'{spec}' cannot be called without arguments: {error}.") from error
-    model = maker()
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"'{spec}' must return a torch.nn.Module, but returned a {type(model).__name__}.")
-    return model
-
-
-def named(spec: str) -> Any:
-    """What ``module:function`` names, imported from the current directory too.
-
-    Raises:
-        UsageError: it does not read so, or there is no such module or function.
-    """
-    module_name, colon, function = spec.partition(":")
-    if not (module_name and colon and function) or module_name.startswith("."):
-        raise UsageError(f"'{spec}' must read module:function, such as my_models:build_a for build_a in my_models.py.")
-    module = _import(module_name)
-    if not hasattr(module, function):
-        raise UsageError(f"There is no '{function}' in {module_name}.{_close(function, dir(module))}")
-    return getattr(module, function)
-
-
-def load_weights(model: "nn.Module", path: Path | None, spec: str) -> None:
-    """Fill ``model`` from a safetensors file; of tied tensors, which share memory, the file may hold one only.
-
-    Raises:
-        UsageError: the file is missing, is not safetensors, or does not fit the model.
-    """
-    if path is None:
-        return
-    from torchstone.files import read_tensors
-
-    with readable_weights(path):
-        tensors = read_tensors(path)
-    expected = model.state_dict()
-    absent, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
-    held = [tensor for name, tensor in expected.items() if name in tensors]
-    missing = [name for name in absent if not any(_fills(tensor, expected[name]) for tensor in held)]
-    if missing or unexpected:
-        raise UsageError(
-            f"{path} does not fit the model of '{spec}': missing {_listed(missing)}; unexpected {_listed(unexpected)}."
-        )
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
-            shapes = f"{tuple(tensor.shape)} in the file, {tuple(expected[name].shape)} in the model"
-            raise UsageError(f"{path} does not fit the model of '{spec}': '{name}' is {shapes}.")
-    model.load_state_dict(tensors, strict=False)  # all that is absent is tied to what is there
-
-
-@contextmanager
-def readable_weights(path: Path) -> Iterator[None]:
-    """Turn it into a :class:`UsageError` that ``path``, which is read meanwhile, is missing or no safetensors file."""
-    from torchstone.files import DamagedFileError
-
-    if not path.is_file():
-        raise UsageError(f"There are no weights at {path}.")
-    try:
-        yield
-    except DamagedFileError as error:
-        raise UsageError(
-            f"{path} is not a safetensors file. Torchstone reads no pickle, which could run code. Convert your own: "
-            "`from safetensors.torch import save_file; save_file(model.state_dict(), 'a.safetensors')`."
-        ) from error
-
-
-def _fills(whole: "Tensor", part: "Tensor") -> bool:
-    """Whether writing all of ``whole`` writes all of ``part``, since that lies in the same memory."""
-    start, end = _span(whole)
-    first, last = _span(part)
-    dense = end - start == whole.numel() * whole.element_size()
-    return dense and start <= first < last <= end
-
-
-def _span(tensor: "Tensor") -> tuple[int, int]:
-    """The addresses where a tensor begins and ends."""
-    steps = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    start = tensor.data_ptr()
-    return start, start + (steps + 1) * tensor.element_size()
-
-
 @contextmanager
 def _notes() -> Iterator[None]:
     """Print warnings as notes, each once and without the line of code that gave it."""
@@ -224,32 +128,3 @@ def _notes() -> Iterator[None]:
         yield
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"Note: {note}", file=sys.stderr)
-
-
-def _import(name: str) -> object:
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise UsageError(f"'{name}' imports '{error.name}', which is not installed here.") from error
-        nearby = _close(name, [path.stem for path in Path.cwd().glob("*.py")])
-        raise UsageError(f"There is no module '{name}', here or installed.{nearby}") from error
-    finally:
-        if added:
-            sys.path.remove(here)
-
-
-def _close(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, [other for other in known if not other.startswith("_")], n=3)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
-
-
-def _listed(keys: list[str]) -> str:
-    if not keys:
-        return "nothing"
-    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
-    return ", ".join(keys[:NAMED]) + more

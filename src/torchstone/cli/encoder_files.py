@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchstone.cli.common import UsageError
-from torchstone.cli.compare import readable_weights
 from torchstone.cli.encoders import KNOWN, NAMES
+from torchstone.cli.weights import readable_weights
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import tyro
 
 from torchstone.cli.common import UsageError, check_file, check_writable, screen
-from torchstone.cli.compare import build, load_weights
 from torchstone.cli.encoder_files import About, is_file, read_about, read_encoder_file
 from torchstone.cli.encoders import spelled_out
+from torchstone.cli.models import build
+from torchstone.cli.weights import load_weights
 
 if TYPE_CHECKING:
     from rich.table import Table

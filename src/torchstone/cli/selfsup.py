@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from torchstone.cli.common import UsageError, check_file, check_writable, screen
-from torchstone.cli.compare import build
 from torchstone.cli.encoder_files import About, is_file, may_be_named, write_encoder
 from torchstone.cli.encoders import spelled_out
+from torchstone.cli.models import build
 
 if TYPE_CHECKING:
     from torchstone.data import ImageSet

@@ -9,7 +9,7 @@ import tyro
 
 from torchstone.cli.blame import blamed
 from torchstone.cli.common import UsageError, screen
-from torchstone.cli.compare import build, named
+from torchstone.cli.models import build, named
 
 if TYPE_CHECKING:
     import torch
@@ -73,15 +73,13 @@ class Smooth:
     def _program(self) -> Callable[..., Any]:
         from torch import nn
 
-        with blamed(f"'{self.what}' could not be imported"):
-            found = named(self.what)
+        found = named(self.what)
         if isinstance(found, nn.Module):
             return found
         if not callable(found):
             raise UsageError(f"'{self.what}' must be a function, but it is a {type(found).__name__}.")
         if takes_nothing(found):
-            with blamed(f"'{self.what}' could not make a model"):
-                return build(self.what)
+            return build(self.what)
         if self.wrt == "params":
             raise UsageError(
                 f"'{self.what}' takes arguments, so it is a function of the inputs, which has no parameters: say "
@@ -95,8 +93,7 @@ class Smooth:
             if targets:
                 raise UsageError("--target is what a loss takes besides the output. Give --loss too.")
             return None
-        with blamed(f"--loss '{self.loss}' could not be imported"):
-            function = named(self.loss)
+        function = named(self.loss)
         return lambda output: function(output, *targets)
 
 
