@@ -1,6 +1,5 @@
 """The mutants are what autograd says they are, the counts count, and the rule says what it must of planted ones."""
 
-
 import pytest
 import torch
 
