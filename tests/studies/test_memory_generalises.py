@@ -179,6 +179,17 @@ class TestNetworks:
         found, alone = (transduced(each, context(tmp_path / name)) for each, name in ((both, "a"), (best, "b")))
         assert found.metrics == alone.metrics
 
+    def test_a_setting_that_diverges_is_passed_over_unless_all_do(self, tmp_path: Path) -> None:
+        good, bad = (list(Setting("RNN", 5, rate)) for rate in (1e-2, 1e35))
+        one, both, neither = (
+            replace(trial("stack"), config={**trial("stack").config, "settings": settings})
+            for settings in ([good], [bad, good], [bad, bad])
+        )
+        found, expected = (transduced(each, context(tmp_path / name)) for each, name in ((both, "a"), (one, "b")))
+        assert found.metrics == expected.metrics
+        with pytest.raises(FloatingPointError, match="diverged with every setting"):
+            transduced(neither, context(tmp_path / "c"))
+
     @pytest.mark.parametrize(("memory", "ends"), [("stack", 1), ("queue", 1), ("deque", 2)])
     def test_begin_as_the_setting_says(self, memory: str, ends: int) -> None:
         untouched, moved = (

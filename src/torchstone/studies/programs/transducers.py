@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -93,17 +94,22 @@ class Setting(NamedTuple):
 
 
 def transduced(trial: Trial, context: Context) -> Outcome:
-    """Train with each setting of the trial, keep the network of the least loss, and examine it."""
+    """Train with each setting of the trial, keep the network of the least loss, and examine it.
+
+    Raises:
+        FloatingPointError: training diverged with every setting.
+    """
     course = Course(**trial.config["course"])
     settings = [Setting(*setting) for setting in trial.config["settings"]]
     least, best = torch.inf, None
     for place, setting in enumerate(settings):
         model = network(trial, course, setting).to(context.device)
-        loss = train(model, trial, course, setting, one_of(context, place, len(settings)))
-        if loss < least:
-            least, best = loss, model
+        with suppress(FloatingPointError):
+            loss = train(model, trial, course, setting, one_of(context, place, len(settings)))
+            if loss < least:
+                least, best = loss, model
     if best is None:
-        raise FloatingPointError("No setting gave a finite loss.")
+        raise FloatingPointError("Training diverged with every setting.")
     metrics = {"loss": least, "parameters": float(sum(p.numel() for p in best.parameters()))}
     metrics |= examined(best, SOFT, trial, course)
     if not isinstance(best.rnn, MemoryRNN):
