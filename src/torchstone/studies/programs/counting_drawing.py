@@ -7,12 +7,23 @@ from torch import Tensor
 
 from torchstone.lab import Record
 from torchstone.pictures import svg
-from torchstone.studies.programs.counting_networks import BRACKETS, DEEP, DEEPER, FAR, LONGEST, LSTM, PLAIN, STACK
+from torchstone.studies.programs.counting_networks import (
+    BRACKETS,
+    DEEP,
+    DEEPER,
+    FAR,
+    LANGUAGES,
+    LONGEST,
+    LSTM,
+    PLAIN,
+    STACK,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+TOGETHER = {BRACKETS: 4, LANGUAGES[-1]: 4}  # sizes that share a point, where each has few strings or another m
 LOOKS = {STACK: ("#0072b2", "-", "o"), LSTM: ("#d55e00", "--", "s"), PLAIN: ("#6b6b6b", ":", "^")}
 
 
@@ -23,7 +34,7 @@ def by_length(found: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
         trained, far, what = (DEEP, DEEPER, "brackets") if task == BRACKETS else (LONGEST, FAR, "n")
         for arm, records in arms.items():
             colour, line, _ = LOOKS[arm]
-            sizes, right = right_by_size([r for r in records if not r.diverged], step=4 if task == BRACKETS else 1)
+            sizes, right = right_by_size([r for r in records if not r.diverged], step=TOGETHER.get(task, 1))
             ax.plot(sizes, right, line, color=colour, linewidth=1.8, label=arm)
         ax.axvline(trained + 0.5, color="black", linestyle="--", linewidth=0.8)
         ax.set(title=task, xlabel=what, xlim=(0, far + 1), ylim=(-0.04, 1.06))
