@@ -104,8 +104,8 @@ class MemoryGeneralises(Study):
             "network with a memory is then examined again with every push and pop rounded to 0 or 1 (whole actions): "
             "an ordinary program with an ordinary stack. Wrong on purpose are a stack that shall copy and a queue that "
             "shall reverse. All networks of a task see the same batches for as many steps.",
-            "The memories are worked by a plain recurrent cell: an LSTM in its place learns much of the task by heart "
-            "and often never finds out what the memory is for. So it was in pilots, and the paper's way, an LSTM "
+            "The memories are worked by a plain recurrent cell: an LSTM in its place first learns much of the "
+            "task by heart, and in pilots often did not find out what the memory is for. The paper's way, an LSTM "
             "without noise on its actions, is shown beside it and decides nothing. Settings were chosen by hand on "
             "other seeds, from six for the LSTM, about as many for each fitting memory (twice as many for the deque "
             "that shall copy, the hardest to teach), and one or two for what does not fit.",
