@@ -152,7 +152,7 @@ def test_a_check_without_an_interval(records: list[Record], low: float) -> None:
     verdict = Verdict.of(
         Check.at_least("ours is better", estimate, 0.1, zone=0.05), Check.report("loss", estimate), sentence="?"
     )
-    sentence = "The check 'ours is better' rests on a number without an interval."
+    sentence = "The check 'ours is better' rests on one number, or on seeds that all agree."
     assert faults(records, verdict) == {Fault.INTERVAL: sentence}
 
 

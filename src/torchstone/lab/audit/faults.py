@@ -99,7 +99,7 @@ def _single_seeds(arms: Sequence[ArmFacts]) -> Iterator[Finding]:
 def _checks_without_interval(verdict: Verdict | None) -> Iterator[Finding]:
     for check in verdict.checks if verdict else ():
         if check.status is not None and not _has_interval(check.estimate):
-            yield Finding(Fault.INTERVAL, f"The check '{check.name}' rests on a number without an interval.")
+            yield Finding(Fault.INTERVAL, f"The check '{check.name}' rests on one number, or on seeds that all agree.")
 
 
 def _has_interval(estimate: Estimate) -> bool:

@@ -103,7 +103,7 @@ class RealityCheck(Generic[T]):
         stretch - blind: 0.375 [0.375, 0.375], zone 0.05: better
         >>> for finding in check.audit():
         ...     print(finding)
-        missing interval: The check 'stretch - blind' rests on a number without an interval.
+        missing interval: The check 'stretch - blind' rests on one number, or on seeds that all agree.
         differing embeddings: Dimensions of an embedding: 'stretch' 2, 'blind' 1.
 
     Paper: Musgrave, Belongie & Lim (2020), A metric learning reality check, arXiv:2003.08505, section 3.
