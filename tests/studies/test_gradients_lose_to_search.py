@@ -79,6 +79,12 @@ class TestRule:
         assert verdict.status is Status.CONFIRMED
         assert sum(check.primary for check in verdict.checks) == 3 * len(GRADIENTS) + 1
         assert "0% to 0% of those of 16" in verdict.sentence
+        assert "Short of the rule" not in verdict.sentence
+
+    def test_says_what_falls_short(self) -> None:
+        sentence = STUDY.judge(planted(few=0.8)).sentence
+        assert sentence.endswith("; 8 bits, sample: random starts that get stuck.")
+        assert "Short of the rule: 8 bits, mix: random starts that get stuck; " in sentence
 
     @pytest.mark.parametrize(
         ("shares", "status"),

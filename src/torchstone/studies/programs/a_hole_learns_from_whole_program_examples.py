@@ -89,7 +89,8 @@ class AHoleLearns(Study):
             "Confirmed if, for bills with 8 and with 32 examples and for springs with 32, the logarithm (base 10) of "
             "the black box's error over the hole's, averaged over seeds, is at least log 4 = 0.602; if from 8 bills a "
             "polynomial in the hole has its coefficients right within 0.001; and if every network in a hole warns "
-            "when inputs lie outside the range, and keeps silent on the examples that it was trained on. Springs with "
+            "when inputs lie outside the range, and keeps silent on the examples that it was trained on. (Where all "
+            "do, they don't differ, so that the audit finds no interval: it is a count of what ran.) Springs with "
             "8 examples are judged by the same rule, but do not count: in pilots eight swings sometimes never came to "
             "half of the positions, so that a network in the hole could not know what the force is there.",
             "Reported beside it: 256 examples; inputs outside the range (diagonals of 2 to 4; positions of 2 to 2.5); "

@@ -5,7 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from torchstone.lab import Check, Claim, Context, Estimate, Figure, Outcome, Paper, Record, Study, Trial, Verdict
+from torchstone.lab import (
+    Check,
+    Claim,
+    Context,
+    Estimate,
+    Figure,
+    Outcome,
+    Paper,
+    Record,
+    Status,
+    Study,
+    Trial,
+    Verdict,
+)
 from torchstone.lab.statistics import mean_interval, power_of_share, share_interval
 from torchstone.programs.holes.objective import Branches
 from torchstone.studies.programs.chain_solving import LR, MOST, combinations, fitted, gone_around, searched
@@ -122,7 +135,9 @@ class GradientsLoseToSearch(Study):
                 checks.append(Check.at_least(name, part(records, kind, bits), least, zone=0.05))
         found = [record.metrics[FOUND] for record in records if record.trial.arm == "search"]
         checks.append(Check.at_least("rings that search solves", share(found), SOLVES, zone=0.05))
-        return Verdict.of(*checks, *besides(records), sentence=summary(records))
+        missed = [check.name for check in checks if check.status is not Status.CONFIRMED]
+        short_of = f" Short of the rule: {'; '.join(missed)}." if missed else ""
+        return Verdict.of(*checks, *besides(records), sentence=summary(records) + short_of)
 
     def power(self, scale: Size) -> Mapping[str, float]:
         """Were the shares those of the pilots."""
@@ -235,13 +250,23 @@ def besides(records: Sequence[Record]) -> list[Check]:
 
 def summary(records: Sequence[Record]) -> str:
     """What was found, with what a person should know besides."""
-    _, few, many = lengths_of(records)[:3]
-    one, other = ([solving(records, kind, bits).value for kind in GRADIENTS] for bits in (few, many))
-    afford = combinations(many) / RUNS
-    restarted = [at_least_once(solving(records, kind, many), afford).value for kind in GRADIENTS]
+    lengths = lengths_of(records)[:3]
+    short, few, many = lengths
+    solved = {bits: [solving(records, kind, bits) for kind in GRADIENTS] for bits in lengths}
+    restarted = [at_least_once(chance, combinations(many) / RUNS) for chance in solved[many]]
     even = share(column(records, "mix", many, EVEN)).value
     return (
-        f"A random start solves {min(one):.0%} to {max(one):.0%} of the rings of {few} bits and {min(other):.0%} to "
-        f"{max(other):.0%} of those of {many}. From even odds mix solves {even:.0%} of those of {many}; with as many "
-        f"runs as search takes there, restarts would solve {min(restarted):.0%} to {max(restarted):.0%}."
+        f"A random start solves {span(solved[short])} of the rings of {short} bits, {span(solved[few])} of those of "
+        f"{few} and {span(solved[many])} of those of {many}. From even odds mix solves {even:.0%} of those of {many}; "
+        f"with as many runs as search takes there, restarts would solve {span(restarted)}."
     )
+
+
+def span(shares: Sequence[Estimate]) -> str:
+    """From the least to the largest.
+
+    >>> span([Estimate(0.5, 0.4, 0.6), Estimate(0.25, 0.1, 0.4)])
+    '25% to 50%'
+    """
+    values = [share.value for share in shares]
+    return f"{min(values):.0%} to {max(values):.0%}"
