@@ -26,19 +26,20 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         BRACKETS: Setting(rate=0.02, warming=0.1, growing=0.0, hidden=20, copies=4, noise=1.0),
     },
     PLAIN: {
-        COUNTING: Setting(rate=0.01, warming=0.3, growing=0.5, hidden=40),
-        BRACKETS: Setting(rate=0.01, warming=0.3, growing=0.0, hidden=40),
+        COUNTING: Setting(rate=0.01, warming=0.1, growing=0.2, hidden=40),
+        BRACKETS: Setting(rate=0.01, warming=0.1, growing=0.0, hidden=40),
     },
     LSTM: {
-        COUNTING: Setting(rate=0.02, warming=0.3, growing=0.5, hidden=20),
+        COUNTING: Setting(rate=0.02, warming=0.3, growing=0.5, hidden=10),
         BRACKETS: Setting(rate=0.02, warming=0.3, growing=0.0, hidden=40),
     },
 }
 """What went on furthest beyond the lengths of training on seeds 102 to 104, which are not judged.
 
-Five to nine settings were tried for each network, not each on every task: rates of 0.005 to 0.04, strings that grow
-slower or faster (slower is better for the stack, faster for the LSTM), 20 or 40 units; for the stack noise of 0, or of
-1 from the start or from 40 % on, and 4 or 10 stacks. Of brackets, 1200 steps instead of 600 taught the stack more (0.34
+About a dozen settings were tried for each network, not each on every task: rates of 0.002 to 0.04, strings that grow
+slower or faster (slower is better for the stack, faster for the others), 10 to 40 units; for the stack noise of 0, or
+of 1 from the start or from 40 % on, and 4 or 10 stacks. The LSTM of 10 units was right on 0.45 of the longer strings of
+three languages, those of 20 and 40 on 0.30 and 0.19. Of brackets, 1200 steps instead of 600 taught the stack more (0.34
 to 0.58 of longer strings) and the LSTM nothing (0.50).
 """
 GROUPS: Mapping[str, Sequence[str]] = {COUNTING: LANGUAGES, BRACKETS: (BRACKETS,)}
@@ -91,7 +92,7 @@ class CountingNeedsAStack(Study):
             "The first network is a plain recurrent layer that works four stacks of numbers, each a mixture of having "
             "pushed, popped or done nothing; the others are the plain layer alone, and an LSTM. All learn for as many "
             "steps from as many strings, those of the languages short at first. Learning rate, width, how fast "
-            "strings get longer, and the noise on the stacks' actions were chosen on other seeds, from five to nine "
+            "strings get longer, and the noise on the stacks' actions were chosen on other seeds, from about a dozen "
             "settings for each network. A training that fails is not begun anew: it counts.",
             f"Confirmed if, with 95 % t intervals over seeds, the share of strings beyond the lengths of training that "
             f"are right is, for the network with stacks, at least {GOES_ON}, and its lead (paired by seed) over the "
@@ -111,11 +112,15 @@ class CountingNeedsAStack(Study):
             "Each string stands alone and ends with a mark, instead of being followed by the next one.",
             "The paper's network has no recurrence beside its stacks in this table; ours has, and its output passes "
             "a further layer. It has four stacks and 20 units, about 1,700 weights. The plain network has 40 units and "
-            "about 2,300 weights; the LSTM 20 and 2,500 for languages, 40 and 8,300 for brackets, as each did best.",
+            "about 2,300 weights; the LSTM 10 units and 900 weights for languages, 40 and 8,300 for brackets. Of those "
+            "tried, these did best.",
             "Adam for 600 steps of 16 strings, for brackets 1200 of 64, with gradients cut off at 1, instead of "
             "gradient descent whose rate is halved when validation stalls. Normal noise on the actions is ours.",
             "Brackets are not in the paper.",
             "The half and the 25 points are ours: the paper shows its table and gives no rule.",
+            "The judged seeds were run twice. The first time the rivals had had fewer settings than the stack, and the "
+            "LSTM of the languages 20 units: the stack led it by 0.42 [0.25, 0.59]. Then they got as many on the other "
+            "seeds, and those that did best replaced them. The stack and the rule stayed.",
             "The scale 'paper' has more seeds and steps, not the paper's optimizer or sizes.",
         ],
     )
