@@ -1,11 +1,14 @@
 """How far paths are followed: loops, too many of them, too long ones; and search, which follows all of constants."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from torchstone.programs.holes import (
+    Choose,
     FallbackWarning,
     Program,
     Threshold,
@@ -179,6 +182,29 @@ def test_a_loop_that_never_ends_is_named() -> None:
         p.holes["more"].bias.fill_(1e4)
     with pytest.raises(TooManyPathsError, match="does the program ever leave its `while`"):
         objective(p, [((1.0,), 1.0)], "sample", max_steps=3)([0])
+
+
+@pytest.mark.parametrize("use", [Program.fit, Program.search, Program.harden, lambda p, _: p(torch.tensor(1.0))])
+def test_a_loop_on_a_flag_that_is_decided_once_is_named(use: Callable[..., Any]) -> None:
+    @program
+    def p(x):
+        while not flag("stop"):
+            x = x + 1
+        return x
+
+    p.holes["stop"] = Choose({"False": torch.sin, "True": torch.cos})
+    with pytest.raises(RuntimeError, match="decided once for the whole run"):
+        use(p, [((1.0,), 1.0)])
+
+
+def test_a_flag_may_be_asked_as_often_as_one_likes_above_the_loop() -> None:
+    @program
+    def p(x):
+        up = flag("up")
+        return x + sum(1 if up else -1 for _ in range(150_000))
+
+    p.holes["up"] = Choose({"False": torch.sin, "True": torch.cos})
+    assert p(torch.tensor(0.0)) == -150_000
 
 
 def test_search_joins_what_each_example_tells_of_a_few_constants() -> None:

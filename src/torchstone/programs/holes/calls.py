@@ -161,7 +161,7 @@ class Flag:
 
     def __bool__(self) -> bool:
         if self.decided is None:
-            self.decided = bool(self.run.decider.settled(self.constant, self.logits))
+            self.decided = self.run.decider.truth(self.constant, self.logits)
         return self.decided
 
     def __eq__(self, other: object) -> bool:

@@ -11,6 +11,10 @@ COLD = 0.1
 """The temperature at which averages end, and at which an averaging program is called."""
 
 
+MOST_ASKED = 100_000
+"""How often a run may ask for the truth of flags without features, before it is taken to go on for ever."""
+
+
 class TooLongError(Exception):
     """A path has more decisions than ``max_steps``; whoever runs paths leaves it out."""
 
@@ -37,6 +41,8 @@ class Decider:
     final: ClassVar[bool] = False
     """Whether nothing is left soft."""
     constants: dict[Hashable, int] = field(default_factory=dict, init=False)
+    asked: int = field(default=0, init=False)
+    """How often a constant decided an ``if`` or ``while``."""
 
     def index(self, logits: Tensor) -> int:
         """Which of k outcomes, from logits (..., k)."""
@@ -52,6 +58,21 @@ class Decider:
         if constant not in self.constants:
             self.constants[constant] = self.index(logits)
         return self.constants[constant]
+
+    def truth(self, constant: Hashable | None, logits: Tensor) -> bool:
+        """Whether ``if`` and ``while`` go on.
+
+        Raises:
+            RuntimeError: constants were asked so often that the program will not end.
+        """
+        self.asked += constant is not None
+        if self.asked > MOST_ASKED:
+            raise RuntimeError(
+                f"Flags without features were asked {MOST_ASKED:,} times in one run. Such a flag is decided once for "
+                "the whole run, so that `while flag(...)` never ends once it is true: give it features. In a long loop "
+                "that does end, ask it once, above the loop."
+            )
+        return bool(self.settled(constant, logits))
 
     def pick(self, constant: Hashable | None, logits: Tensor, options: Sequence[Any]) -> Any:
         """One of the options, or a mean of them."""
