@@ -111,6 +111,10 @@ class TestTheRule:
         assert verdict.status is Status.INCONCLUSIVE
         assert ("stack/reversal 1" in verdict.sentence) == (arm == "stack/reversal")
 
+    def test_networks_that_all_diverged_are_drawn_as_no_dots(self) -> None:
+        records = [replace(record, metrics=NoMetrics("The loss was NaN")) for record in planted()]
+        assert len(STUDY.figures(records)) == 1
+
     def test_the_sentence_counts_failures(self) -> None:
         sentence = STUDY.judge(planted(failing=2, only="queue/copy")).sentence
         networks = 4 * LAPTOP.seeds

@@ -25,10 +25,14 @@ def dots(records: Sequence[Record], arms: Sequence[str], right: float) -> str:
                 for record in records
                 if metric(how, times) in record.metrics
             ]
-            x, y = zip(*points, strict=True)
+            x, y = [share for share, _ in points], [row for _, row in points]
             ax.scatter(x, y, s=26, marker=MARKERS[how], color=COLOURS[how], alpha=0.6, linewidth=0, label=NAMES[how])
         ax.axvline(right, color="0.4", linestyle="--", linewidth=1)
-        ax.set(xlim=(-0.04, 1.04), xlabel=f"right at {times}× the length" if times > 1 else "right at trained lengths")
+        ax.set(
+            xlim=(-0.04, 1.04),
+            xticks=(0, 0.5, 1),
+            xlabel=f"right at {times}× the length" if times > 1 else "right at trained lengths",
+        )
         ax.grid(axis="y", color="0.9")
         ax.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(arms) - 1, -1, -1), arms)
@@ -42,8 +46,9 @@ def traces(records: Sequence[Record], arms: Sequence[str]) -> list[Figure]:
     return [
         Figure(
             f"{record.trial.arm}: what the memory did",
-            "One sequence of the longest that were trained on, from left to right. Dark is what was in the memory; "
-            "below, pushes go up and pops go down.",
+            "A fresh sequence, as long as the longest of training, from left to right. A bar is a value: it begins "
+            "where it was pushed and ends where it was popped, the darker the more of it is there. Below, pushes go up "
+            "and pops go down.",
             drawn(record),
         )
         for arm in arms
