@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, broadcast
-from torchstone.programs.holes.calls import Observer
 from torchstone.programs.holes.deciders import Mean
 from torchstone.programs.holes.examples import Example, Task
 from torchstone.programs.holes.objective import AVERAGES, Branches
 from torchstone.programs.holes.paths import paths
+from torchstone.programs.holes.run import Observer
 
 
 class ConfoundedWarning(UserWarning):

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.calls import Observer, Run, running
 from torchstone.programs.holes.choices import Bodies
 from torchstone.programs.holes.deciders import Decider, check_single
+from torchstone.programs.holes.run import Observer, Run, running
 
 Batching = Literal["vmap", "native", "none"]
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve
-from torchstone.programs.holes.calls import CURRENT, Run, running
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
 from torchstone.programs.holes.deciders import Likeliest, Mean
@@ -21,6 +20,7 @@ from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fi
 from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called, drawn_instead
 from torchstone.programs.holes.options import check_counts, check_rate, check_words
 from torchstone.programs.holes.paths import TooManyPathsError, excess
+from torchstone.programs.holes.run import CURRENT, Run, running
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
 from torchstone.programs.holes.survey import prepare, reaching
