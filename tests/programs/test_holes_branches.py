@@ -21,8 +21,9 @@ from torchstone.programs.holes import (
     program,
     select,
 )
-from torchstone.programs.holes.examples import Task, checked
+from torchstone.programs.holes.examples import checked
 from torchstone.programs.holes.objective import Objective
+from torchstone.programs.holes.task import Task
 
 
 def objective(p: Program, examples: list, branches: str = "enumerate", **changes) -> Objective:

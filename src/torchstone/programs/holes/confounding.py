@@ -8,10 +8,11 @@ from torch import Tensor
 
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, broadcast
 from torchstone.programs.holes.deciders import Mean
-from torchstone.programs.holes.examples import Example, Task
+from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.objective import AVERAGES, Branches
 from torchstone.programs.holes.paths import paths
 from torchstone.programs.holes.run import Observer
+from torchstone.programs.holes.task import Task
 
 
 class ConfoundedWarning(UserWarning):

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from torchstone.programs.holes.choices import Constant
 from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, TooLongError, gumbel
-from torchstone.programs.holes.examples import Example, Task
+from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.paths import TooManyPathsError, paths
+from torchstone.programs.holes.task import Task
 
 Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
 BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")

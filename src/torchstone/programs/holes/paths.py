@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from torchstone.programs.holes.deciders import Prefix, TooLongError
-from torchstone.programs.holes.examples import Example, Task
+from torchstone.programs.holes.examples import Example
+from torchstone.programs.holes.task import Task
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from torchstone.programs.holes.bodies import Curve
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
 from torchstone.programs.holes.deciders import Likeliest, Mean
-from torchstone.programs.holes.examples import Batching, Loss, Task, checked, squared
+from torchstone.programs.holes.examples import Loss, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
 from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called, drawn_instead
@@ -24,6 +24,7 @@ from torchstone.programs.holes.run import CURRENT, Run, running
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
 from torchstone.programs.holes.survey import prepare, reaching
+from torchstone.programs.holes.task import Batching, Task
 from torchstone.programs.holes.validity import set_ranges, set_scales, trained, warn_outside
 from torchstone.smoothness import Report
 from torchstone.smoothness import check as smoothness

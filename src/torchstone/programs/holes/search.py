@@ -8,8 +8,8 @@ import torch
 
 from torchstone.programs.holes.choices import Constant
 from torchstone.programs.holes.deciders import Prefix
-from torchstone.programs.holes.examples import Task
 from torchstone.programs.holes.paths import TooManyPathsError, replayed
+from torchstone.programs.holes.task import Task
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from torchstone.programs.holes.bodies import Curve, Poly
 from torchstone.programs.holes.deciders import Decider, Mean, Prefix, TooLongError
-from torchstone.programs.holes.examples import Example, Task
+from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.objective import AVERAGES, Branches
 from torchstone.programs.holes.paths import TooManyPathsError, paths
 from torchstone.programs.holes.run import Observer
 from torchstone.programs.holes.source import places
+from torchstone.programs.holes.task import Task
 
 
 class NotRepeatableError(ValueError):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchstone.programs.holes.bodies import Curve, broadcast
 from torchstone.programs.holes.choices import Bodies
 from torchstone.programs.holes.deciders import Likeliest, Mean, TooLongError
-from torchstone.programs.holes.examples import Task
 from torchstone.programs.holes.survey import Seen
+from torchstone.programs.holes.task import Task
 
 ROUNDING = 64
 """Units of the last digit by which an argument may differ when the same example runs alone or among others."""
