@@ -179,9 +179,9 @@ class CountingNeedsAStack(Study):
         return [
             Figure(
                 "Right by length",
-                "The share of seeds that continue a string without an error, by its n (four of them "
-                "together where there is also an m); of brackets, the share of strings, by their length. Networks were "
-                "trained on what lies left of the dashed line.",
+                "The share of seeds that continue a string without an error, by its n; of brackets, the share of "
+                "strings, by their length. Networks were trained on what lies left of the dashed line. Where there is "
+                "also an m, four n share a point, and m goes up to 60 on both sides of the line.",
                 by_length({task: {arm: of_task(records, arm, task) for arm in ARMS} for task in tasks}),
             ),
             Figure(
