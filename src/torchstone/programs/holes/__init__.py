@@ -5,8 +5,8 @@ from torchstone.programs.holes.calls import choose, flag, hole, permute, select
 from torchstone.programs.holes.choices import Choose, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning
 from torchstone.programs.holes.deciders import DisagreementError
+from torchstone.programs.holes.fallback import FallbackWarning
 from torchstone.programs.holes.fitting import Fit, Hardened, Restart
-from torchstone.programs.holes.objective import FallbackWarning
 from torchstone.programs.holes.paths import TooManyPathsError
 from torchstone.programs.holes.program import Program, program
 from torchstone.programs.holes.search import Search

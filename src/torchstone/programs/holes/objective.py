@@ -1,15 +1,13 @@
 """The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
 
 import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.choices import Constant
 from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, TooLongError, gumbel
 from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.paths import TooManyPathsError, paths
@@ -19,10 +17,6 @@ Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
 BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
 ALL_PATHS = ("enumerate", "likelihood")
 AVERAGES = ("mix", "relax")
-
-
-class FallbackWarning(UserWarning):
-    """A program has too many paths to go through, so they are drawn."""
 
 
 @dataclass(frozen=True)
@@ -118,26 +112,6 @@ class Objective:
         except TooLongError:
             return True
         return False
-
-
-def drawn_instead(task: Task, many: TooManyPathsError) -> tuple[Task, Branches]:
-    """Draw paths where there are too many, and say so.
-
-    Raises:
-        TooManyPathsError: examples are stacked, so that they have no paths of their own.
-    """
-    if task.batching == "native":
-        raise many
-    search = " Only constants are open: search(examples) tries all of them." if all_constant(task) else ""
-    warnings.warn(
-        f"{many} Now paths are drawn.{search}", FallbackWarning, stacklevel=4
-    )  # the caller of fit, above torch's decorator
-    return replace(task, batching="none"), "sample"
-
-
-def all_constant(task: Task) -> bool:
-    """Whether what is open is decided alike in all examples, so that it can be searched."""
-    return all(isinstance(body, Constant) for body in task.bodies.values())
 
 
 @torch.no_grad()

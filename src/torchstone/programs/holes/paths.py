@@ -1,7 +1,6 @@
 """All paths through a program, by replay: it is run again and again, each time with decisions of its own."""
 
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -51,15 +50,3 @@ def paths(task: Task, group: Example, max_paths: int, max_steps: int, **options:
     cache: dict[Any, Any] | None = {} if task.batching != "vmap" else None
     ran = replayed(lambda decider: task.run(decider, group, cache=cache, **options), max_paths, max_steps)
     return [result for _, result in ran]
-
-
-@torch.no_grad()
-def excess(task: Task, max_paths: int, max_steps: int) -> TooManyPathsError | None:
-    """What there is to say if an example has too many paths to go through; with vmap all have the same."""
-    alone = task.alone()
-    try:
-        for group in islice(alone.singly(), 1 if task.batching == "vmap" else None):
-            paths(alone, group, max_paths, max_steps)
-    except TooManyPathsError as error:
-        return error
-    return None

@@ -16,10 +16,11 @@ from torchstone.programs.holes.confounding import ConfoundedWarning, confounded,
 from torchstone.programs.holes.deciders import Likeliest, Mean
 from torchstone.programs.holes.examples import Loss, checked, squared
 from torchstone.programs.holes.explain import explained
+from torchstone.programs.holes.fallback import drawn_instead, excess
 from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
-from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called, drawn_instead
+from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called
 from torchstone.programs.holes.options import check_counts, check_rate, check_words
-from torchstone.programs.holes.paths import TooManyPathsError, excess
+from torchstone.programs.holes.paths import TooManyPathsError
 from torchstone.programs.holes.run import CURRENT, Run, running
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
