@@ -9,8 +9,9 @@ from torchstone.programs.holes.fallback import FallbackWarning
 from torchstone.programs.holes.fitting import Fit, Hardened, Restart
 from torchstone.programs.holes.paths import TooManyPathsError
 from torchstone.programs.holes.program import Program, program
+from torchstone.programs.holes.repeatable import NotRepeatableError
 from torchstone.programs.holes.search import Search
-from torchstone.programs.holes.survey import NotRepeatableError, UnreachedError
+from torchstone.programs.holes.survey import UnreachedError
 from torchstone.programs.holes.validity import ExtrapolationWarning
 
 __all__ = [
