@@ -27,10 +27,11 @@ class Constant(nn.Module):
         nn.init.normal_(self.logits)
 
     @torch.no_grad()
-    def settle(self, index: int) -> None:
-        """Make one outcome certain."""
+    def settle(self, index: int | None = None) -> None:
+        """Make one outcome certain, by default the likeliest."""
+        certain = self.logits.argmax() if index is None else index
         self.logits.fill_(-50.0)
-        self.logits[index] = 50.0
+        self.logits[certain] = 50.0
 
 
 class Choose(Constant):

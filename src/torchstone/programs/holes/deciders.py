@@ -176,6 +176,11 @@ class Likeliest(Decider):
         return gathered(logits.argmax(-1), options)
 
 
+def as_called(averages: bool, max_steps: int | None = None) -> Decider:
+    """Who decides where a program is called: averages after a fit by averages, else what is likeliest."""
+    return Mean() if averages else Likeliest(max_steps)
+
+
 def gumbel(generator: torch.Generator) -> Callable[[Tensor], Tensor]:
     """Noise that makes a softmax a relaxed draw.
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from torchstone.nets import seeded
 from torchstone.programs.holes.deciders import COLD
-from torchstone.programs.holes.objective import ALL_PATHS, Objective, called
+from torchstone.programs.holes.objective import ALL_PATHS, Objective
+from torchstone.programs.holes.task import loss_as_called
 
 HOT = 1.0
 
@@ -113,7 +114,7 @@ def fitted(
             polish(bodies, objective)
         with torch.no_grad():
             loss = float(objective(range(len(objective.task.examples)), COLD))
-        found.append(Restart(own, loss, called(objective.task, max_steps=objective.max_steps)))
+        found.append(Restart(own, loss, loss_as_called(objective.task, max_steps=objective.max_steps)))
         kept.append(copy.deepcopy(bodies.state_dict()))
     bodies.load_state_dict(kept[min(range(restarts), key=lambda i: rankable(found[i]))])
     return found
@@ -134,7 +135,7 @@ def reset(bodies: nn.ModuleDict, seed: int) -> None:
 def adam(bodies: nn.ModuleDict, objective: Objective, *, steps: int, lr: float, batch: int | None) -> None:
     """Steps of Adam on all examples, or on ``batch`` of them, drawn anew; it stops where the loss is no number."""
     n = len(objective.task.examples)
-    parameters = trained(bodies)
+    parameters = trainable(bodies)
     optimizer = torch.optim.Adam(parameters, lr)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -149,7 +150,7 @@ def adam(bodies: nn.ModuleDict, objective: Objective, *, steps: int, lr: float, 
 
 def polish(bodies: nn.ModuleDict, objective: Objective) -> None:
     """L-BFGS with a strong Wolfe line search; it is undone where it makes things worse, or meets no numbers."""
-    rows, parameters = range(len(objective.task.examples)), trained(bodies)
+    rows, parameters = range(len(objective.task.examples)), trainable(bodies)
     before = copy.deepcopy(bodies.state_dict())
     optimizer = torch.optim.LBFGS(
         parameters, max_iter=100, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
@@ -186,12 +187,12 @@ def backward(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
     return loss
 
 
-def trained(bodies: nn.ModuleDict) -> list[nn.Parameter]:
+def trainable(bodies: nn.ModuleDict) -> list[nn.Parameter]:
     """The parameters to move."""
     return [parameter for parameter in bodies.parameters() if parameter.requires_grad]
 
 
 def check_trainable(bodies: nn.ModuleDict) -> None:
     """Something must be left to learn."""
-    if not trained(bodies):
+    if not trainable(bodies):
         raise ValueError("There is nothing to learn: the program has no hole with a parameter, or all are frozen.")

@@ -1,6 +1,5 @@
 """The loss that is minimised, by what branches mean: all paths, drawn paths, or averages instead of branches."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.deciders import Draw, Likeliest, Mean, TooLongError, gumbel
+from torchstone.programs.holes.deciders import Draw, Mean, TooLongError, gumbel
 from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.paths import TooManyPathsError, paths
 from torchstone.programs.holes.task import Task
@@ -112,17 +111,3 @@ class Objective:
         except TooLongError:
             return True
         return False
-
-
-@torch.no_grad()
-def called(task: Task, *, averages: bool = False, max_steps: int | None = None) -> float:
-    """The mean loss of a program as it is called: with its likeliest decisions, or on averages.
-
-    It is infinite where the likeliest path of an example has more than ``max_steps`` decisions.
-    """
-    task = task.alone()
-    try:
-        losses = [task.run(Mean() if averages else Likeliest(max_steps), group)[0].mean() for group in task.singly()]
-    except TooLongError:
-        return math.inf
-    return float(torch.stack(losses).mean())

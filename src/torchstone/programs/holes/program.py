@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from torchstone.programs.holes.bodies import Curve
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
-from torchstone.programs.holes.deciders import Likeliest, Mean
+from torchstone.programs.holes.deciders import as_called
 from torchstone.programs.holes.examples import Loss, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fallback import drawn_instead, excess
 from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
-from torchstone.programs.holes.objective import AVERAGES, Branches, Objective, called
+from torchstone.programs.holes.objective import AVERAGES, Branches, Objective
 from torchstone.programs.holes.options import check_counts, check_rate, check_words
 from torchstone.programs.holes.paths import TooManyPathsError
 from torchstone.programs.holes.run import CURRENT, Run, running
 from torchstone.programs.holes.search import Search, searched
 from torchstone.programs.holes.source import places
 from torchstone.programs.holes.survey import prepare, reaching
-from torchstone.programs.holes.task import Batching, Task
+from torchstone.programs.holes.task import Batching, Task, loss_as_called
 from torchstone.programs.holes.validity import set_ranges, set_scales, trained, warn_outside
 from torchstone.smoothness import Report
 from torchstone.smoothness import check as smoothness
@@ -55,7 +55,7 @@ class Program(nn.Module):
         """
         outer = CURRENT.get()
         if outer is None:
-            run = Run(self.function, self.holes, Mean() if self.averages else Likeliest(), warn_outside)
+            run = Run(self.function, self.holes, as_called(bool(self.averages)), warn_outside)
         else:
             run = outer.inside(self.function, self.holes)
         with running(run):
@@ -216,14 +216,12 @@ class Program(nn.Module):
         """
         check_words("enumerate", batching)
         task = self._task(examples, loss, batching)
-        before = called(task, averages=bool(self.averages))
+        before = loss_as_called(task, averages=bool(self.averages))
         for body in self.holes.every().values():
-            if isinstance(body, Constant):
-                body.settle(int(body.logits.argmax()))
-            if isinstance(body, Permutation):
+            if isinstance(body, Constant | Permutation):
                 body.settle()
         self.averages.fill_(False)
-        return Hardened(before, called(task))
+        return Hardened(before, loss_as_called(task))
 
     def explain(self, name: str | None = None) -> str:
         """What was learned: the formula, the table of values, the choice.

@@ -1,5 +1,6 @@
 """A program, examples of what it should return, and how it runs on them: one by one, stacked, or under vmap."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchstone.programs.holes.choices import Bodies
-from torchstone.programs.holes.deciders import Decider, check_single
+from torchstone.programs.holes.deciders import Decider, TooLongError, as_called, check_single
 from torchstone.programs.holes.examples import Example, Loss, number, squared, stacked
 from torchstone.programs.holes.run import Observer, Run, running
 
@@ -126,3 +127,17 @@ class Task:
                 if "converted to an index" in str(error):
                     error.add_note("Numbers come as tensors of floats. Write range(int(n)), with batching='none'.")
                 raise
+
+
+@torch.no_grad()
+def loss_as_called(task: Task, *, averages: bool = False, max_steps: int | None = None) -> float:
+    """The mean loss of a program as it is called: with its likeliest decisions, or on averages.
+
+    It is infinite where the likeliest path of an example has more than ``max_steps`` decisions.
+    """
+    task = task.alone()
+    try:
+        losses = [task.run(as_called(averages, max_steps), group)[0].mean() for group in task.singly()]
+    except TooLongError:
+        return math.inf
+    return float(torch.stack(losses).mean())

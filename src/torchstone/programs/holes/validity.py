@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve, broadcast
 from torchstone.programs.holes.choices import Bodies
-from torchstone.programs.holes.deciders import Likeliest, Mean, TooLongError
+from torchstone.programs.holes.deciders import TooLongError, as_called
 from torchstone.programs.holes.survey import Seen
 from torchstone.programs.holes.task import Task
 
@@ -32,7 +32,7 @@ def trained(body: nn.Module) -> bool:
     return isinstance(body, Curve) and not bool(body.get_buffer("valid").isnan().any())
 
 
-def gathered(bodies: Bodies, seens: Sequence[Seen]) -> Iterator[tuple[Curve, Tensor]]:
+def curves_called(bodies: Bodies, seens: Sequence[Seen]) -> Iterator[tuple[Curve, Tensor]]:
     """Each curve that was called, with the arguments of all its calls, (n, inputs)."""
     for name, body in bodies.every().items():
         calls = [arguments for seen in seens for arguments in seen.arguments.get(name, ())]
@@ -42,7 +42,7 @@ def gathered(bodies: Bodies, seens: Sequence[Seen]) -> Iterator[tuple[Curve, Ten
 
 def set_scales(bodies: Bodies, seens: Sequence[Seen]) -> None:
     """Standardise the arguments of curves that were not trained before, and that are not frozen."""
-    for body, x in gathered(bodies, seens):
+    for body, x in curves_called(bodies, seens):
         if not trained(body) and any(parameter.requires_grad for parameter in body.parameters()):
             body.set_scale(x)
 
@@ -56,9 +56,9 @@ def set_ranges(task: Task, seens: Sequence[Seen], *, averages: bool, max_steps: 
     called, task = Seen(), task.alone()
     for group in task.singly():
         with suppress(TooLongError):
-            task.output(Mean() if averages else Likeliest(max_steps), group[0], observer=called)
+            task.output(as_called(averages, max_steps), group[0], observer=called)
     for source in (seens, [called]):
-        for body, x in gathered(task.bodies, source):
+        for body, x in curves_called(task.bodies, source):
             body.get_buffer("valid").copy_(torch.stack([x.amin(0), x.amax(0)]))
 
 
