@@ -1,16 +1,15 @@
 """Can holes be told apart by the examples? The rank of a Jacobian says it, before training."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, broadcast
-from torchstone.programs.holes.deciders import Mean
-from torchstone.programs.holes.examples import Example
+from torchstone.programs.holes.deciders import Decider, Mean
+from torchstone.programs.holes.examples import Example, number
 from torchstone.programs.holes.objective import AVERAGES, Branches
-from torchstone.programs.holes.paths import paths
+from torchstone.programs.holes.paths import replayed
 from torchstone.programs.holes.run import Observer
 from torchstone.programs.holes.task import Task
 
@@ -83,18 +82,14 @@ def outputs(
     task: Task, group: Example, branches: Branches, max_paths: int, max_steps: int, observer: Observer
 ) -> list[Tensor]:
     """What the program returns on each path."""
-    kept: list[Tensor] = []
+    inputs, target = group
 
-    def loss(output: Tensor, target: Tensor) -> Tensor:
-        kept.append(output)
-        return torch.zeros(output.shape[:1])
+    def run(decider: Decider) -> Tensor:
+        return number(task.output(decider, inputs, observer=observer), target)
 
-    task = replace(task, loss=loss)
     if branches in AVERAGES:
-        task.run(Mean(), group, observer=observer)
-    else:
-        paths(task, group, max_paths, max_steps, observer=observer)
-    return kept
+        return [run(Mean())]
+    return [output for _, output in replayed(run, max_paths, max_steps)]
 
 
 def rank(columns: list[Tensor]) -> int:
