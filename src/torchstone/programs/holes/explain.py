@@ -10,15 +10,17 @@ from torchstone.programs.holes.bodies import Curve, Poly, Threshold
 from torchstone.programs.holes.choices import Constant, Permutation
 
 
-def explained(name: str, body: nn.Module, arguments: Sequence[str], ranges: Tensor | None) -> str:
+def explained(name: str, body: nn.Module, written: Sequence[str], ranges: Tensor | None) -> str:
     """One hole.
 
     Args:
         name: its name.
         body: what fills it.
-        arguments: what they are called.
+        written: the arguments of its first call in the source, if that is known.
         ranges: (2, inputs), the least and the largest value of each argument in the examples, if that is known.
     """
+    inputs = body.inputs if isinstance(body, Curve) else 0
+    arguments = written if len(written) == inputs or not inputs else [f"x{j + 1}" for j in range(inputs)]
     call = f"{name}({', '.join(arguments)})"
     if isinstance(body, Constant):
         return f"{name} = {likely(body.names, body.logits)}"
@@ -54,12 +56,15 @@ def formula(body: Poly, arguments: Sequence[str], ranges: Tensor | None) -> str:
 def term(coefficient: float, exponents: Sequence[int], arguments: Sequence[str]) -> str:
     """One product of powers.
 
-    >>> term(0.5, (2,), ["d"])
-    '0.5*d**2'
+    >>> term(0.5, (2,), ["d"]), term(-1.0, (1,), ["x"])
+    ('0.5*d**2', '-x')
     """
     atoms = [x if x.isidentifier() else f"({x})" for x in arguments]
     factors = [x if k == 1 else f"{x}**{k}" for x, k in zip(atoms, exponents, strict=True) if k]
-    return "*".join([f"{coefficient:.4g}", *factors])
+    number = f"{coefficient:.4g}"
+    if factors and number in ("1", "-1"):
+        return number.removesuffix("1") + "*".join(factors)
+    return "*".join([number, *factors])
 
 
 @torch.no_grad()

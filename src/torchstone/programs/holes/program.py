@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchstone.programs.holes.bodies import Curve
 from torchstone.programs.holes.choices import Bodies, Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
 from torchstone.programs.holes.deciders import as_called
@@ -236,10 +235,8 @@ class Program(nn.Module):
             return "\n".join(map(self.explain, self.holes))
         if name not in self.holes:
             raise LookupError(f"There is no hole {name!r}; there are {', '.join(map(repr, self.holes)) or 'none'}.")
-        body, place = self.holes[name], places(self.function).get(name)
-        inputs, written = body.inputs if isinstance(body, Curve) else 0, place.arguments if place else ()
-        arguments = written if len(written) == inputs or not inputs else [f"x{j + 1}" for j in range(inputs)]
-        return explained(name, body, arguments, self.ranges.get(name))
+        place = places(self.function).get(name)
+        return explained(name, self.holes[name], place.arguments if place else (), self.ranges.get(name))
 
     def _task(self, examples: Iterable[Any], loss: Loss, batching: Batching) -> Task:
         like = self.holes.like()
