@@ -71,6 +71,13 @@ def test_a_larger_batch_begins_with_the_smaller_one(task: Task) -> None:
 
 
 @named
+def test_all_parts_of_a_batch_go_to_a_device(task: Task) -> None:
+    moved = task.at(0).to("meta")
+    assert isinstance(moved, SequenceBatch)
+    assert {part.device.type for part in moved} == {"meta"}
+
+
+@named
 def test_padding_is_behind_and_never_counts(task: Task) -> None:
     batch = task.at(0)
     assert batch.inputs.shape == batch.targets.shape == batch.mask.shape == batch.scored.shape

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchstone.lab import Context, Outcome, Trial
 from torchstone.nets.seeded import seeded
 from torchstone.programs.memory import MemoryRNN, SuperpositionStack, Transducer, hardened
-from torchstone.programs.memory.tasks import Counting, Dyck, SequenceBatch, score, sequence_loss
+from torchstone.programs.memory.tasks import Counting, Dyck, SequenceBatch
 from torchstone.programs.memory.tasks.counting import RUNS
-from torchstone.training import Player, evaluating, fit
-from torchstone.training.batches import RandomAccess
+from torchstone.studies.programs.sequence_learning import answered, learn, objective
+from torchstone.training import Player, RandomAccess
 
 STACK, PLAIN, LSTM = "stack", "plain", "LSTM"
 BEYOND, HARDENED = "beyond", "beyond, hardened"
@@ -99,10 +99,10 @@ def counted(trial: Trial, context: Context) -> Outcome:
     exam = exam_of(task)
     model = network(trial.arm, len(task.words), config["hidden"], config["copies"], trial.seed)
     train(model.to(context.device), lessons(task, config["growing"] * config["steps"]), trial, context)
-    right = examined(model, exam.batch)
+    right = answered(model, exam.batch).coarse.cpu()
     metrics = shares(right, exam) | {"parameters": float(sum(p.numel() for p in model.parameters()))}
     if trial.arm == STACK:
-        metrics[HARDENED] = shares(examined(hardened(model), exam.batch), exam)[BEYOND]
+        metrics[HARDENED] = shares(answered(hardened(model), exam.batch).coarse.cpu(), exam)[BEYOND]
     return Outcome(metrics, {"sizes": exam.sizes, "right": right})
 
 
@@ -111,23 +111,15 @@ def train(model: Transducer, batches: RandomAccess, trial: Trial, context: Conte
     steps, rate, warming, noise = (trial.config[name] for name in ("steps", "rate", "warming", "noise"))
     optimizer = torch.optim.Adam(model.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=warming)
-    optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_value_(model.parameters(), 1.0))
+    loss = objective(model, context.device)
 
-    def loss(batch: SequenceBatch) -> Tensor:
+    def noisy_loss(batch: SequenceBatch) -> Tensor:
         if isinstance(model.rnn, MemoryRNN):
             model.rnn.noise = noise * schedule.last_epoch / steps
-        batch = placed(batch, context.device)
-        return sequence_loss(model(batch.inputs), batch)
+        return loss(batch)
 
-    player = Player(model, loss, optimizer, scheduler=schedule)
-    fit(player, batches, steps=steps, seed=trial.seed, checkpoint=context.scratch, progress=context.progress)
-
-
-def examined(model: Transducer, batch: SequenceBatch) -> Float[Tensor, " b"]:
-    """1 for each string that is continued without an error."""
-    batch = placed(batch, next(model.parameters()).device)
-    with torch.no_grad(), evaluating(model):
-        return score(model(batch.inputs), batch).coarse.cpu()
+    player = Player(model, noisy_loss, optimizer, scheduler=schedule)
+    learn(player, batches, steps=steps, seed=trial.seed, context=context)
 
 
 def shares(right: Float[Tensor, " b"], exam: Exam) -> dict[str, float]:
@@ -135,8 +127,3 @@ def shares(right: Float[Tensor, " b"], exam: Exam) -> dict[str, float]:
     beyond = exam.sizes > exam.trained
     parts = {"all": right, "within": right[~beyond], BEYOND: right[beyond]}
     return {name: float(part.mean()) for name, part in parts.items()}
-
-
-def placed(batch: SequenceBatch, device: torch.device) -> SequenceBatch:
-    """The same batch, on a device."""
-    return SequenceBatch(*(part.to(device) for part in batch))

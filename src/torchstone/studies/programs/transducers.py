@@ -20,11 +20,10 @@ from torchstone.programs.memory.tasks import (
     SequenceBatch,
     SvoToSov,
     Task,
-    score,
-    sequence_loss,
 )
 from torchstone.programs.memory.tasks.transduction import SymbolTask
-from torchstone.training import Player, evaluating, fit
+from torchstone.studies.programs.sequence_learning import answered, learn, objective
+from torchstone.training import Player
 
 MEMORIES: Mapping[str, type[Memory]] = {"stack": NeuralStack, "queue": NeuralQueue, "deque": NeuralDeque}
 CELLS: Mapping[str, type[nn.RNNCell] | type[nn.LSTMCell]] = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell}
@@ -153,20 +152,9 @@ def train(model: Transducer, trial: Trial, course: Course, setting: Setting, con
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, setting.rate, total_steps=course.steps)
     else:
         optimizer, schedule = torch.optim.RMSprop(model.parameters(), setting.rate), None
-    optimizer.register_step_pre_hook(lambda *_: nn.utils.clip_grad_value_(model.parameters(), 1.0))
-
-    def loss(batch: SequenceBatch) -> Tensor:
-        batch = placed(batch, context.device)
-        return sequence_loss(model(batch.inputs), batch)
-
-    history = fit(
-        Player(model, loss, optimizer, scheduler=schedule),
-        course.task(trial.config["task"], 1, course.batch, 2 * trial.seed),
-        steps=course.steps,
-        seed=trial.seed,
-        checkpoint=context.scratch,
-        progress=context.progress,
-    )
+    player = Player(model, objective(model, context.device), optimizer, scheduler=schedule)
+    batches = course.task(trial.config["task"], 1, course.batch, 2 * trial.seed)
+    history = learn(player, batches, steps=course.steps, seed=trial.seed, context=context)
     return float(history.metrics["player/loss"][-max(1, course.steps // 10) :].mean())
 
 
@@ -174,9 +162,7 @@ def examined(model: Transducer, name: str, trial: Trial, course: Course) -> dict
     """Shares of fresh sequences that are right, and of what is right before the first error, length by length."""
     found: dict[str, float] = {}
     for times in TIMES:
-        batch = placed(exam(trial, course, times), next(model.parameters()).device)
-        with torch.no_grad(), evaluating(model):
-            coarse, fine = score(model(batch.inputs), batch)
+        coarse, fine = answered(model, exam(trial, course, times))
         found |= {metric(name, times): float(coarse.mean()), f"{metric(name, times)}, fine": float(fine.mean())}
     return found
 
@@ -197,14 +183,9 @@ def metric(name: str, times: int) -> str:
 
 def traced(rnn: MemoryRNN, model: Transducer, trial: Trial, course: Course) -> dict[str, Tensor]:
     """What the memory did at each step of the longest of the sequences, and that sequence."""
-    batch = placed(exam(trial, course, 1), next(model.parameters()).device)
+    batch = exam(trial, course, 1).to(next(model.parameters()).device)
     there = batch.mask.sum(1)
     words = batch.inputs[there.argmax()][: there.max()]
     with torch.no_grad():
         trace = rnn.trace(model.embedding(words))
     return {"words": words.cpu(), "push": trace.push, "pop": trace.pop, "strengths": trace.strengths}
-
-
-def placed(batch: SequenceBatch, device: torch.device) -> SequenceBatch:
-    """The same batch, on a device."""
-    return SequenceBatch(*(part.to(device) for part in batch))

@@ -33,6 +33,10 @@ class SequenceBatch(NamedTuple):
     mask: Bool[Tensor, "b t"]
     scored: Bool[Tensor, "b t"]
 
+    def to(self, device: torch.device | str) -> "SequenceBatch":
+        """The same batch on a device."""
+        return SequenceBatch(*(part.to(device) for part in self))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
