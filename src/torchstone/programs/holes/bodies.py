@@ -17,7 +17,7 @@ from torchstone.nets import seeded
 def count(name: str, value: object, least: int = 1) -> int:
     """Refuse what is no whole number, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"`{name}` must be a whole number, {least} or more, but it is {value!r}.")
+        raise ValueError(f"{name} must be a whole number, {least} or more, but it is {value!r}.")
     return value
 
 

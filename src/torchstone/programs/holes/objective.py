@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torchstone.programs.holes.paths import TooManyPathsError, paths
 from torchstone.programs.holes.task import Task
 
 Branches = Literal["enumerate", "likelihood", "sample", "mix", "relax"]
-BRANCHES = ("enumerate", "likelihood", "sample", "mix", "relax")
+BRANCHES = get_args(Branches)
 ALL_PATHS = ("enumerate", "likelihood")
 AVERAGES = ("mix", "relax")
 

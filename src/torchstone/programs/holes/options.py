@@ -3,14 +3,16 @@
 import math
 from typing import Any
 
+from torchstone.programs.holes.bodies import count
 from torchstone.programs.holes.objective import BRANCHES
+from torchstone.programs.holes.task import BATCHING
 
 
 def check_words(branches: Any, batching: Any) -> None:
     """Refuse words that mean nothing, or nothing together."""
     if branches not in BRANCHES:
         raise ValueError(f"branches must be one of {', '.join(BRANCHES)}, but it is {branches!r}.")
-    if batching not in ("vmap", "native", "none"):
+    if batching not in BATCHING:
         raise ValueError(f"batching must be 'vmap', 'native' or 'none', but it is {batching!r}.")
     if branches == "sample" and batching == "native":
         raise ValueError(
@@ -22,8 +24,7 @@ def check_words(branches: Any, batching: Any) -> None:
 def check_counts(**counts: tuple[Any, int]) -> None:
     """Refuse what is no whole number, or below the least that comes with it."""
     for name, (value, least) in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, {least} or more, but it is {value!r}.")
+        count(name, value, least)
 
 
 def check_rate(lr: Any) -> None:

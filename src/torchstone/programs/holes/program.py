@@ -125,10 +125,8 @@ class Program(nn.Module):
         """
         check_words(branches, batching)
         check_rate(lr)
-        check_counts(
-            steps=(steps, 0), restarts=(restarts, 1), samples=(samples, 2), batch=(1 if batch is None else batch, 1)
-        )
-        check_counts(max_paths=(max_paths, 1), max_steps=(max_steps, 1))
+        check_counts(steps=(steps, 0), restarts=(restarts, 1), samples=(samples, 2))
+        check_counts(batch=(1 if batch is None else batch, 1), max_paths=(max_paths, 1), max_steps=(max_steps, 1))
         task = self._task(examples, loss, "none" if branches == "sample" else batching)
         seens = prepare(task, branches, max_steps)
         rows = reaching(task, seens, branches, max_paths, max_steps)

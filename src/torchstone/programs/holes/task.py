@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torchstone.programs.holes.examples import Example, Loss, number, squared, s
 from torchstone.programs.holes.run import Observer, Run, running
 
 Batching = Literal["vmap", "native", "none"]
+BATCHING = get_args(Batching)
 
 
 @dataclass(frozen=True)
