@@ -110,6 +110,33 @@ def test_what_is_frozen_stays_in_every_start() -> None:
     assert p.explain() == "known(x) = 1 + 2*x\nnew(x) = x"
 
 
+class Shift(torch.nn.Module):
+    """Its parameter is its own, and nothing draws it anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.by
+
+
+def test_what_begins_alike_in_every_start_is_named() -> None:
+    @program
+    def p(x):
+        return hole("shift", x) * hole("net", x)
+
+    p.holes["shift"], p.holes["net"] = (
+        Shift(),
+        torch.nn.Sequential(torch.nn.Unflatten(0, (1, 1)), torch.nn.Linear(1, 1)),
+    )
+    examples = [((x,), torch.tensor([[x]])) for x in (1.0, 2.0)]
+    many, one = (p.fit(examples, batching="none", steps=1, restarts=n) for n in (2, 1))
+    assert many.alike == ("shift",)
+    assert "All starts began alike in 'shift'" in str(many)
+    assert "alike" not in str(one)
+
+
 @pytest.mark.parametrize("p", [linear(Poly(1).requires_grad_(False)), program(lambda x: 2 * x)])
 def test_nothing_to_learn_is_named(p: Program) -> None:
     with pytest.raises(ValueError, match="There is nothing to learn"):

@@ -41,12 +41,14 @@ class Fit:
         branches: what branches meant.
         truncated: the mean probability of paths that were left out, being too long.
         told: for each real-valued hole how many directions the examples tell, and how many there are.
+        alike: holes with something to learn that no ``reset_parameters`` draws, so that all starts began alike there.
     """
 
     restarts: tuple[Restart, ...]
     branches: str
     truncated: float
     told: dict[str, tuple[int, int]]
+    alike: tuple[str, ...] = ()
 
     @property
     def best(self) -> int:
@@ -72,6 +74,9 @@ class Fit:
         for name, (own, directions) in self.told.items():
             if own < directions:
                 lines.append(f"{own} of {directions} directions of hole {name!r} are told by the examples alone.")
+        if self.alike and len(self.restarts) > 1:
+            holes = ", ".join(map(repr, self.alike))
+            lines.append(f"All starts began alike in {holes}, where parameters have no reset_parameters().")
         if self.truncated > 0:
             lines.append(f"{self.truncated:.2g} of the probability lies in paths that were too long.")
         return "\n".join(lines)
@@ -132,6 +137,12 @@ def reset(bodies: nn.ModuleDict, seed: int) -> None:
                     parameter.copy_(before)
 
 
+def alike(bodies: nn.ModuleDict) -> tuple[str, ...]:
+    """Holes with something to learn that :func:`reset` leaves as it is."""
+    drawn = {p for module in bodies.modules() if hasattr(module, "reset_parameters") for p in module.parameters()}
+    return tuple(name for name, body in bodies.items() if not drawn.issuperset(trainable(body)))
+
+
 def adam(bodies: nn.ModuleDict, objective: Objective, *, steps: int, lr: float, batch: int | None) -> None:
     """Steps of Adam on all examples, or on ``batch`` of them, drawn anew; it stops where the loss is no number."""
     n = len(objective.task.examples)
@@ -187,9 +198,9 @@ def backward(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
     return loss
 
 
-def trainable(bodies: nn.ModuleDict) -> list[nn.Parameter]:
+def trainable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters to move."""
-    return [parameter for parameter in bodies.parameters() if parameter.requires_grad]
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def check_trainable(bodies: nn.ModuleDict) -> None:

@@ -16,7 +16,7 @@ from torchstone.programs.holes.deciders import as_called
 from torchstone.programs.holes.examples import Loss, checked, squared
 from torchstone.programs.holes.explain import explained
 from torchstone.programs.holes.fallback import drawn_instead, excess
-from torchstone.programs.holes.fitting import Fit, Hardened, check_trainable, fitted
+from torchstone.programs.holes.fitting import Fit, Hardened, alike, check_trainable, fitted
 from torchstone.programs.holes.objective import AVERAGES, Branches, Objective
 from torchstone.programs.holes.options import check_counts, check_rate, check_words
 from torchstone.programs.holes.paths import TooManyPathsError
@@ -100,8 +100,8 @@ class Program(nn.Module):
                 stacked examples; ``"none"``: one after the other (always so with ``"sample"``).
             loss: of an output and a target, element by element.
             steps, lr: of Adam in each start, and its rate at first. Up to 100 iterations of L-BFGS follow.
-            restarts: how many starts; one whose loss is no number stops there, and is on record. What is frozen, or has
-                no ``reset_parameters``, is the same in all.
+            restarts: how many starts; one whose loss is no number stops there, and is on record. What is frozen is
+                the same in all, and so is what has no ``reset_parameters``: the result names such holes.
             batch: examples in a step; all of them by default.
             samples: paths drawn for each example, at least 2.
             max_paths: with more paths, all paths become ``"sample"``, with a warning, unless batching is ``"native"``.
@@ -144,7 +144,7 @@ class Program(nn.Module):
         found = fitted(self.holes, objective, steps=steps, restarts=restarts, lr=lr, batch=batch, seed=seed)
         self.averages.fill_(branches in AVERAGES)
         set_ranges(task, seens, averages=branches in AVERAGES, max_steps=max_steps)
-        return Fit(tuple(found), branches, objective.truncated(), told)
+        return Fit(tuple(found), branches, objective.truncated(), told, alike(self.holes))
 
     def search(
         self,
