@@ -126,8 +126,8 @@ def test_what_begins_alike_in_every_start_is_named() -> None:
     def p(x):
         return hole("shift", x) * hole("net", x)
 
-    p.holes["shift"], p.holes["net"] = Shift(), torch.nn.Linear(1, 1)
-    examples = [(([x],), [x]) for x in (1.0, 2.0)]
+    p.holes["shift"], p.holes["net"] = Shift(), MLP(2)
+    examples = [((x,), x) for x in XS]
     many, one = (p.fit(examples, steps=1, restarts=n) for n in (2, 1))
     assert many.alike == ("shift",)
     assert "All starts began alike in 'shift'" in str(many)
