@@ -197,6 +197,20 @@ class TestRefusal:
         (gradient,) = torch.autograd.grad(loss(), theta)
         assert gradient.item() == pytest.approx(1.3, abs=0.2)
 
+    def test_but_not_of_the_probability_of_a_discrete_code(self) -> None:
+        logits, means, x = leaf(0.1, 0.2, -0.3), leaf(-1.0, 0.0, 1.0), torch.tensor(0.4)
+
+        def code() -> Categorical:
+            return Categorical(logits=logits)
+
+        def f(z: Tensor) -> Tensor:
+            return code().log_prob(z) - Normal(means[z], 1).log_prob(x)
+
+        estimates = torch.autograd.grad(Expectation(f, code, "score", 20_000)(), (logits, means))
+        truths = torch.autograd.grad((code().probs * f(torch.arange(3))).sum(), (logits, means))
+        for estimate, truth in zip(estimates, truths, strict=True):
+            torch.testing.assert_close(estimate, truth, atol=0.03, rtol=0)
+
     def test_can_be_switched_off_and_then_the_path_is_wrong(self) -> None:
         theta = leaf(1.3)
         loss = Expectation(parabola_with_a_step, lambda: Normal(theta, 1), "pathwise", check=False)

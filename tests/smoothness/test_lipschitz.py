@@ -58,6 +58,8 @@ FUNCTIONS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "add": (lambda x: x + 3 * x.flip(0) - V, (6,)),
     "added to itself": (lambda x: torch.add(x, x, alpha=2), (6,)),
     "broadcast": (lambda x: x[:, None] + x, (6,)),
+    "broadcast by name, after a constant": (lambda x: torch.broadcast_tensors(fixed(4, 5, 1), x)[1], (6,)),
+    "both of a grid": (lambda x: torch.stack(torch.meshgrid(2 * x, x.tanh(), indexing="ij")), (6,)),
     "product with a constant": (lambda x: x * V, (6,)),
     "product with a broadcast constant": (lambda x: x * fixed(4, 5, 6), (6,)),
     "product of bounded": (lambda x: torch.tanh(x) * torch.sigmoid(x), (6,)),

@@ -9,12 +9,16 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.distributions import Categorical
 
 from torchstone.smoothness import Order, check
 from torchstone.smoothness.declared import lasting_jump
 
 ORDERS = [Order.UNKNOWN, Order.DISCONTINUOUS, Order(0), Order(1), Order(7), Order.SMOOTH, Order.ANALYTIC]
 orders = st.sampled_from(ORDERS)
+
+
+ONE = torch.tensor(1)
 
 
 def one_part_cut(a: Tensor, b: Tensor) -> Tensor:
@@ -63,6 +67,13 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Order]] = {
     "quotient": (lambda x: 1 / (2 + x * x), Order.ANALYTIC),
     "root": (lambda x: (x * x + 0.1).sqrt(), Order.ANALYTIC),
     "softmax": (lambda x: torch.softmax(torch.stack([x, -x]), 0)[0], Order.ANALYTIC),
+    "grid with what is rounded": (
+        lambda x: torch.meshgrid(x, torch.ones(1).to(x), indexing="ij")[1].round().sum() * x,
+        Order.ANALYTIC,
+    ),
+    "mask of its shape": (lambda x: torch.where(torch.ones(1).bool().expand_as(x), x.sin(), 0), Order.ANALYTIC),
+    "index of its kind": (lambda x: x * ONE.to(x).long(), Order.ANALYTIC),
+    "probability of an outcome": (lambda x: Categorical(logits=torch.stack([x, -x], -1)).log_prob(ONE), Order.ANALYTIC),
 }
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,13 @@ class Call:
 
         result = self.function(*mapped(replaced, self.args), **mapped(replaced, self.kwargs))
         return torch.cat([tensor.flatten() for tensor in tensors(result) if tensor.is_floating_point()])
+
+
+def apart(call: Call) -> Iterator[Call]:
+    """A call for each tensor among the arguments with its own result, where no result has a part in two of them."""
+    for tensor, result in zip(tensors([call.args, call.kwargs]), tensors(call.result), strict=True):
+        operands = {id(tensor): call.operands[id(tensor)]}
+        yield replace(call, args=(tensor,), kwargs={}, operands=operands, result=result)
 
 
 def tensors(nested: Any) -> Iterator[Tensor]:

@@ -35,6 +35,10 @@ FRESH = words(  # take a tensor for its shape only
     "empty_strided new_empty_strided zero uniform random exponential cauchy log_normal geometric "
     "set resize"
 )
+SEPARATE = words("broadcast_tensors meshgrid atleast_1d atleast_2d atleast_3d")
+"""Each of their results is one argument in another shape, and has nothing of the others."""
+LIKE = words("to type_as view_as reshape_as expand_as")
+"""They take a second tensor for its shape or its dtype only."""
 OVERWRITING = words("fill copy zero normal bernoulli uniform random exponential cauchy log_normal geometric")
 """In place, they leave nothing of what was there."""
 

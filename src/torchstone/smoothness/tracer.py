@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from torchstone.smoothness.aliases import Aliases, opaque
-from torchstone.smoothness.call import Call, Operand, tensors
+from torchstone.smoothness.call import Call, Operand, apart, tensors
 from torchstone.smoothness.declared import smooth
 from torchstone.smoothness.domain import CONSTANT, Value, joined
-from torchstone.smoothness.names import COUNTING, FRESH, INSIDE, OVERWRITING, SILENT, in_place, named
+from torchstone.smoothness.names import COUNTING, FRESH, INSIDE, LIKE, OVERWRITING, SEPARATE, SILENT, in_place, named
 from torchstone.smoothness.opened import opened
 from torchstone.smoothness.places import site
 from torchstone.smoothness.report import Condition, Decision, Site
@@ -101,6 +101,8 @@ class Tracer(TorchFunctionMode):
         writing = in_place(function, kwargs)
         self.found.keep(operands if writing else operands[1:] if name in COUNTING else (), kwargs.get("generator"))
         known = {id(tensor): Operand(tensor, self.value(tensor)) for tensor in operands}
+        if name in LIKE:
+            known |= {id(tensor): Operand(tensor, CONSTANT) for tensor in operands[1:] if tensor is not operands[0]}
         before = [version(tensor) for tensor in operands]
         if writing and any(operand.depends for operand in known.values()):
             known |= {id(operands[0]): replace(known[id(operands[0])], data=operands[0].detach().clone())}
@@ -110,7 +112,9 @@ class Tracer(TorchFunctionMode):
             known.pop(id(operands[0]))
         depends = any(operand.depends for operand in known.values()) and name not in FRESH
         if depends or any(self.value(tensor).depends for tensor in written):
-            self.learn(Call(name, function, args, kwargs, known, result), written)
+            call = Call(name, function, args, kwargs, known, result)
+            for part in apart(call) if name in SEPARATE else [call]:
+                self.learn(part, written)
         return result
 
     def learn(self, call: Call, written: Sequence[Tensor]) -> None:

@@ -17,6 +17,11 @@ def averaging(call: Call) -> float:
     return scaled(schur(call), x.value.lipschitz)
 
 
+def copied(call: Call) -> float:
+    """Every entry comes as often as every other."""
+    return call.spread(call.x)
+
+
 def schur(call: Call) -> float:
     """Schur's test of the call as a function of its first operand."""
     return schur_norm(lambda data: call.again(call.x, data), call.x.data)
@@ -78,7 +83,9 @@ SUMS = Rule(shape=shape_of, lipschitz=averaging)
 ANY = Rule(shape=shape_of)
 
 LINEAR: Table = {
-    **rows("view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze atleast_1d atleast_2d", MOVES),
+    **rows("view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze", MOVES),
+    **rows("atleast_1d atleast_2d atleast_3d", MOVES),
+    **rows("broadcast_tensors meshgrid", Rule(shape=shape_of, lipschitz=copied, range=kept)),
     **rows("transpose permute movedim moveaxis swapaxes swapdims t T mT H mH adjoint", MOVES),
     **rows("clone contiguous alias to float double half bfloat16 type type_as cpu cuda", MOVES),
     **rows(
@@ -89,7 +96,7 @@ LINEAR: Table = {
     **rows("split chunk unbind tensor_split hsplit vsplit dsplit split_with_sizes unsafe_chunk unsafe_split", MOVES),
     **rows("narrow select diagonal flip fliplr flipud roll rot90 pixel_shuffle pixel_unshuffle", MOVES),
     **rows("channel_shuffle native_channel_shuffle nan_to_num positive pin_memory", MOVES),
-    **rows("broadcast_to expand expand_as repeat tile repeat_interleave broadcast_tensors meshgrid", COPIES),
+    **rows("broadcast_to expand expand_as repeat tile repeat_interleave", COPIES),
     **rows("getitem index_select gather take take_along_dim masked_select as_strided", COPIES),
     **rows("tril triu diag diag_embed", Rule(shape=shape_of, lipschitz=slope(1), range=with_zeros)),
     **rows("pad replication_pad reflection_pad unfold im2col", ZEROS),
