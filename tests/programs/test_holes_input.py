@@ -205,6 +205,11 @@ def test_bad_options(options: dict, message: str) -> None:
         linear().fit(HALVES, **options)
 
 
+def test_half_precision_is_refused_where_adam_would_divide_by_0() -> None:
+    with pytest.raises(ValueError, match=r"float16.*Fit program.float\(\)"):
+        linear().half().fit(HALVES)
+
+
 def test_bad_words_are_refused_everywhere() -> None:
     p = linear()
     with pytest.raises(ValueError, match="branches must be one of"):

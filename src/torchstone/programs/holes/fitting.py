@@ -204,6 +204,14 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
 
 
 def check_trainable(bodies: nn.ModuleDict) -> None:
-    """Something must be left to learn."""
+    """Something must be left to learn, in numbers that can hold a step of Adam.
+
+    Raises:
+        ValueError: nothing is left, or it is in float16, where Adam's ε of 10⁻⁸ is 0.
+    """
     if not trainable(bodies):
         raise ValueError("There is nothing to learn: the program has no hole with a parameter, or all are frozen.")
+    if any(parameter.dtype == torch.float16 for parameter in trainable(bodies)):
+        raise ValueError(
+            "Holes can't be learned in float16, where Adam divides by 0. Fit program.float() or .bfloat16()."
+        )
