@@ -1,4 +1,11 @@
-"""Holes in ordinary programs, learned from what the whole program should return."""
+"""Holes in ordinary programs, learned from what the whole program should return.
+
+To read it from the mathematics on: ``deciders`` (what a decision does: one path, a draw, an average, the likeliest),
+``paths`` (all paths, by replay), ``objective`` (the loss over paths) and ``fitting`` (its descent). ``calls`` is what a
+program writes, ``run`` where that goes, ``bodies`` and ``choices`` what fills a hole, ``examples`` and ``task`` what it
+is learned from. Before training ``repeatable``, ``survey`` and ``confounding`` look at the program, with ``source``;
+after it there are ``explain`` and ``validity``. ``search`` needs no gradient, and ``program`` puts all together.
+"""
 
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, Threshold
 from torchstone.programs.holes.calls import choose, flag, hole, permute, select
