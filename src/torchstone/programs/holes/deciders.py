@@ -34,12 +34,19 @@ def check_single(logits_ndim: int, most: int) -> None:
 
 @dataclass
 class Decider:
-    """The base: an outcome is decided once, and the same constant is decided alike in the whole program."""
+    """The base: an outcome is decided once, and the same constant is decided alike in the whole program.
+
+    A path has at most ``max_steps`` decisions, if that is given.
+    """
 
     by_paths: ClassVar[bool] = False
     """Whether each run takes one path of known probability."""
     final: ClassVar[bool] = False
     """Whether nothing is left soft."""
+    max_steps: int | None = field(default=None, kw_only=True)
+    steps: int = field(default=0, init=False)
+    log_p: Tensor | float = field(default=0.0, init=False)
+    """The log-probability of the path so far; 0 where paths have none."""
     constants: dict[Hashable, int] = field(default_factory=dict, init=False)
     asked: int = field(default=0, init=False)
     """How often a constant decided an ``if`` or ``while``."""
@@ -50,6 +57,16 @@ class Decider:
             "This program decides by `if`, `while` or a list, but branches='mix' and 'relax' average values and cannot "
             "be on two branches at once. Use select(flag, a, b), or branches='enumerate'."
         )
+
+    def step(self) -> None:
+        """Count a decision.
+
+        Raises:
+            TooLongError: there are more than ``max_steps``.
+        """
+        self.steps += 1
+        if self.max_steps is not None and self.steps > self.max_steps:
+            raise TooLongError
 
     def settled(self, constant: Hashable | None, logits: Tensor) -> int:
         """The index; that of a ``constant`` is decided once."""
@@ -85,15 +102,12 @@ class Prefix(Decider):
 
     by_paths: ClassVar[bool] = True
     prefix: tuple[int, ...] = ()
-    max_steps: int = 64
     taken: tuple[int, ...] = field(default=(), init=False)
     others: list[tuple[int, ...]] = field(default_factory=list, init=False)
-    log_p: Tensor | float = field(default=0.0, init=False)
 
     def index(self, logits: Tensor) -> int:
         """The next decision of the prefix, or the first outcome."""
-        if len(self.taken) == self.max_steps:
-            raise TooLongError
+        self.step()
         new = len(self.taken) >= len(self.prefix)
         index = 0 if new else self.prefix[len(self.taken)]
         if new:
@@ -109,15 +123,10 @@ class Draw(Decider):
 
     by_paths: ClassVar[bool] = True
     generator: torch.Generator
-    max_steps: int = 64
-    steps: int = field(default=0, init=False)
-    log_p: Tensor | float = field(default=0.0, init=False)
 
     def index(self, logits: Tensor) -> int:
         """A draw."""
-        self.steps += 1
-        if self.steps > self.max_steps:
-            raise TooLongError
+        self.step()
         check_single(logits.ndim, 1)
         log_p = logits.log_softmax(-1)
         index = int(torch.multinomial(log_p.detach().exp().cpu(), 1, generator=self.generator))
@@ -150,17 +159,13 @@ class Mean(Decider):
 
 @dataclass
 class Likeliest(Decider):
-    """The likeliest outcome, what a program does once it is trained; at most ``max_steps`` times, if that is given."""
+    """The likeliest outcome, what a program does once it is trained."""
 
     final: ClassVar[bool] = True
-    max_steps: int | None = None
-    steps: int = field(default=0, init=False)
 
     def index(self, logits: Tensor) -> int:
         """The outcome of the largest logit, in which a batch must agree."""
-        self.steps += 1
-        if self.max_steps is not None and self.steps > self.max_steps:
-            raise TooLongError
+        self.step()
         indexes = set(logits.argmax(-1).flatten().tolist())
         if len(indexes) > 1:
             raise DisagreementError(
@@ -178,7 +183,7 @@ class Likeliest(Decider):
 
 def as_called(averages: bool, max_steps: int | None = None) -> Decider:
     """Who decides where a program is called: averages after a fit by averages, else what is likeliest."""
-    return Mean() if averages else Likeliest(max_steps)
+    return Mean() if averages else Likeliest(max_steps=max_steps)
 
 
 def gumbel(generator: torch.Generator) -> Callable[[Tensor], Tensor]:

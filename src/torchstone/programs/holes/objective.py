@@ -84,7 +84,7 @@ class Objective:
         """The loss and log-probability of a path that is not too long."""
         for _ in range(100):
             try:
-                return self.task.run(Draw(self.generator, self.max_steps), group)
+                return self.task.run(Draw(self.generator, max_steps=self.max_steps), group)
             except TooLongError:
                 continue
         raise TooManyPathsError(
@@ -107,7 +107,7 @@ class Objective:
     def too_long(self, group: Example) -> bool:
         """Whether a drawn path is."""
         try:
-            self.task.run(Draw(self.generator, self.max_steps), group)
+            self.task.run(Draw(self.generator, max_steps=self.max_steps), group)
         except TooLongError:
             return True
         return False

@@ -33,7 +33,7 @@ def replayed(run: Callable[[Prefix], T], max_paths: int, max_steps: int) -> list
                 f"The program has more than max_paths={max_paths} paths. Raise max_paths, use branches='sample', or "
                 "branches='mix' with select."
             )
-        decider = Prefix(waiting.pop(), max_steps)
+        decider = Prefix(waiting.pop(), max_steps=max_steps)
         try:
             found.append((decider, run(decider)))
         except TooLongError:

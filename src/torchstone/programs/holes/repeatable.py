@@ -19,7 +19,7 @@ class NotRepeatableError(ValueError):
 
 def look(task: Task, group: Example, branches: Branches, max_steps: int, observer: Observer) -> Any:
     """What the program returns while somebody looks on and nobody draws; None if that takes too many decisions."""
-    decider: Decider = Mean() if branches in AVERAGES else Prefix((), max_steps)
+    decider: Decider = Mean() if branches in AVERAGES else Prefix(max_steps=max_steps)
     try:
         return task.output(decider, group[0], observer=observer, open=True)
     except TooLongError:

@@ -90,7 +90,7 @@ class Task:
         losses = losses.flatten(kept).mean(-1) if losses.ndim > kept else losses
         if self.batching == "none":
             losses = losses[None]
-        log_p = torch.as_tensor(getattr(decider, "log_p", 0.0), dtype=losses.dtype, device=losses.device)
+        log_p = torch.as_tensor(decider.log_p, dtype=losses.dtype, device=losses.device)
         check_single(log_p.ndim, kept)
         return losses, log_p if self.batching == "vmap" else log_p.expand(losses.shape)
 
