@@ -20,6 +20,7 @@ from torchstone.programs.holes import (
     hole,
     program,
 )
+from torchstone.smoothness import Order, check
 
 XS = (0.1, 0.4, 0.7, 1.1)
 HALVES = [((x,), x / 2) for x in XS]
@@ -66,6 +67,14 @@ def test_a_program_runs_under_vmap_once_it_is_trained() -> None:
     p = linear()
     quietly(p, HALVES)
     torch.testing.assert_close(torch.vmap(p)(torch.tensor([0.2, 9.0])), torch.tensor([0.1, 4.5]))
+
+
+def test_looking_at_the_range_is_no_part_of_the_program() -> None:
+    p = linear()
+    quietly(p, HALVES)
+    with pytest.warns(ExtrapolationWarning):
+        report = check(p, torch.tensor([0.5, 3.0]), wrt="inputs")
+    assert (report.order, report.decisions) == (Order.ANALYTIC, ())
 
 
 def test_the_range_belongs_to_the_body() -> None:

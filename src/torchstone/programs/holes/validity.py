@@ -63,8 +63,13 @@ def set_ranges(task: Task, seens: Sequence[Seen], *, averages: bool, max_steps: 
 
 
 def warn_outside(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:
-    """Warn of the first argument outside the range, and leave the value; nothing is said inside ``torch.vmap``."""
-    if isinstance(body, Curve):
+    """Warn of the first argument outside the range, and leave the value; nothing is said inside ``torch.vmap``.
+
+    Functions of torch are not watched here: for :func:`torchstone.smoothness.check` this is no part of the program.
+    """
+    if not isinstance(body, Curve):
+        return value
+    with torch._C.DisableTorchFunction():
         x, (low, high) = columns(arguments, body), body.get_buffer("valid")
         slack = ROUNDING * torch.finfo(x.dtype).eps * torch.maximum(low.abs(), high.abs())
         with suppress(RuntimeError):  # of vmap, which lets nobody look at values
