@@ -1,6 +1,6 @@
 """Holes in ordinary programs, learned from what the whole program should return.
 
-To read it from the mathematics on: ``deciders`` (what a decision does: one path, a draw, an average, the likeliest),
+To read it from the mathematics on: ``deciders`` (a decision: one path, a draw, an average of ``averages``, the likeliest),
 ``paths`` (all paths, by replay), ``objective`` (the loss over paths) and ``fitting`` (its descent). ``calls`` is what a
 program writes, ``run`` where that goes, ``bodies`` and ``choices`` what fills a hole, ``examples`` and ``task`` what it
 is learned from. Before training ``repeatable``, ``survey`` and ``confounding`` look at the program, with ``source``;

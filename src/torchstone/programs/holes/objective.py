@@ -7,7 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.deciders import Draw, Mean, TooLongError, gumbel
+from torchstone.programs.holes.averages import gumbel
+from torchstone.programs.holes.deciders import Draw, Mean, TooLongError
 from torchstone.programs.holes.examples import Example
 from torchstone.programs.holes.paths import TooManyPathsError, paths
 from torchstone.programs.holes.task import Task
