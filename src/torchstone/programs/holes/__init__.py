@@ -1,10 +1,10 @@
 """Holes in ordinary programs, learned from what the whole program should return.
 
-To read it from the mathematics on: ``deciders`` (a decision: one path, a draw, an average of ``averages``, the likeliest),
-``paths`` (all paths, by replay), ``objective`` (the loss over paths) and ``fitting`` (its descent). ``calls`` is what a
-program writes, ``run`` where that goes, ``bodies`` and ``choices`` what fills a hole, ``examples`` and ``task`` what it
-is learned from. Before training ``repeatable``, ``survey`` and ``confounding`` look at the program, with ``source``;
-after it there are ``explain`` and ``validity``. ``search`` needs no gradient, and ``program`` puts all together.
+To read it from the mathematics on: ``deciders`` and ``averages`` (what a decision does), ``paths`` (all of them, by
+replay), ``objective`` (the loss over paths), ``fitting`` (descent). ``calls`` is what a program writes, ``run`` where
+it goes; ``bodies`` and ``choices``, held by a ``container``, fill holes, and ``examples`` make a ``task``. Before
+training ``repeatable``, ``survey`` and ``confounding`` look at it; afterwards there are ``explain`` and ``validity``.
+``search`` needs no gradient. ``program`` puts all together.
 """
 
 from torchstone.programs.holes.bodies import MLP, Monotone, Poly, Threshold

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torchstone.programs.holes.choices import Bodies, Constant, Permutation
+from torchstone.programs.holes.choices import Constant, Permutation
 from torchstone.programs.holes.confounding import ConfoundedWarning, confounded, confusions
+from torchstone.programs.holes.container import Bodies
 from torchstone.programs.holes.deciders import as_called
 from torchstone.programs.holes.examples import Loss, checked, squared
 from torchstone.programs.holes.explain import explained

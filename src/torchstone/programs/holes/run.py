@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from torchstone.programs.holes.choices import Bodies, Constant, Permutation
+from torchstone.programs.holes.choices import Constant, Permutation
+from torchstone.programs.holes.container import Bodies
 from torchstone.programs.holes.deciders import Decider
 
 Observer = Callable[[str, Any, tuple[Any, ...], Any], Any]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from torchstone.programs.holes.choices import Bodies
+from torchstone.programs.holes.container import Bodies
 from torchstone.programs.holes.deciders import Decider, TooLongError, as_called, check_single
 from torchstone.programs.holes.examples import Example, Loss, number, squared, stacked
 from torchstone.programs.holes.run import Observer, Run, running

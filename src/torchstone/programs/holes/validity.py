@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchstone.programs.holes.bodies import Curve, broadcast
-from torchstone.programs.holes.choices import Bodies
+from torchstone.programs.holes.container import Bodies
 from torchstone.programs.holes.deciders import TooLongError, as_called
 from torchstone.programs.holes.survey import Seen
 from torchstone.programs.holes.task import Task
