@@ -326,7 +326,11 @@ def test_the_likeliest_action_is_the_rounded_one(noop: bool, logits: list[float]
         ({"value": torch.zeros(2, 4)}, ValueError, r"`value` must have shape \(2, 3\) .* has \(2, 4\)"),
         ({"push": torch.zeros(3)}, ValueError, r"`push` must have shape \(2,\)"),
         ({"push": torch.zeros(2).long()}, TypeError, r"`push` must be a floating-point tensor, but is torch.int64"),
-        ({"push": 0.5}, TypeError, r"`push` must be a floating-point tensor, but is float"),
+        (
+            {"push": 0.5},
+            TypeError,
+            r"`push` must be .* but is float. Convert it: torch.as_tensor\(push, dtype=torch.float32",
+        ),
         ({"value": torch.zeros(2, 3).double()}, TypeError, r"`value` is torch.float64 .* state is torch.float32"),
         ({"state": NeuralStack(4).start(2)}, ValueError, r"`state` must have values of shape \(..., n, 3\)"),
     ],

@@ -138,3 +138,11 @@ def test_made_maps_compose() -> None:
 def test_the_words_are_checked_where_the_function_is_made() -> None:
     with pytest.raises(TypeError, match="order of Map must be C0"):
         differentiable(1)(torch.relu)  # type: ignore[type-var, arg-type]
+
+
+def test_an_order_that_was_forgotten_is_asked_for() -> None:
+    with pytest.raises(TypeError, match=r"@differentiable\(C1\) above energy"):
+
+        @differentiable  # type: ignore[arg-type]
+        def energy(x: Tensor) -> Tensor:
+            return x

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import wraps
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor
@@ -31,6 +32,7 @@ def differentiable(order: type[K], *properties: Property) -> Callable[[Callable[
         What turns a function into a map; as a decorator it stands above ``def``.
 
     Raises:
+        TypeError: there is no order, as in ``@differentiable`` alone.
         NotDifferentiableError: at a call: the function is not, or cannot be proved to be, of this class; the message
             names the operation that is too weak, with its line.
 
@@ -50,6 +52,11 @@ def differentiable(order: type[K], *properties: Property) -> Callable[[Callable[
 
     Paper: none; the word is that of the languages Swift and Dex.
     """
+
+    if isinstance(order, FunctionType):
+        raise TypeError(
+            f"differentiable needs an order before the function: @differentiable(C1) above {order.__name__}."
+        )
 
     def declare(function: Callable[P, Tensor]) -> Map[P, K]:
         proved: set[Hashable] = set()

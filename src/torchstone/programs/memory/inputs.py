@@ -55,7 +55,8 @@ def check_tensor(name: str, tensor: object, like: Tensor) -> None:
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
         raise TypeError(
-            f"`{name}` must be a floating-point tensor, but is {kind}. Convert it: {name}.to(torch.float32)."
+            f"`{name}` must be a floating-point tensor, but is {kind}. Convert it: "
+            f"torch.as_tensor({name}, dtype={like.dtype})."
         )
     if (tensor.dtype, tensor.device) != (like.dtype, like.device):
         raise TypeError(
