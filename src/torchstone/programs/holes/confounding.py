@@ -30,11 +30,12 @@ def confounded(task: Task, branches: Branches, max_paths: int, max_steps: int) -
         For each hole (told, all): (0, 3) means that the others can undo all that it does. Nothing, if the sums are
         where the program has no derivative.
     """
-    curves = {name: body for name, body in task.bodies.every().items() if isinstance(body, Poly | MLP | Monotone)}
     tilts = {
-        name: torch.zeros(1 + 2 * body.inputs, dtype=torch.float64, requires_grad=True) for name, body in curves.items()
+        name: torch.zeros(1 + 2 * body.inputs, dtype=torch.float64, requires_grad=True)
+        for name, body in task.bodies.every().items()
+        if isinstance(body, Poly | MLP | Monotone)
     }
-    if not curves:
+    if not tilts:
         return {}
 
     def tilted(name: str, body: Any, arguments: tuple[Any, ...], value: Any) -> Any:

@@ -40,7 +40,8 @@ class Fit:
         restarts: all of them, in the order in which they ran.
         branches: what branches meant.
         truncated: the mean probability of paths that were left out, being too long.
-        told: for each real-valued hole how many directions the examples tell, and how many there are.
+        told: for each real-valued hole how many directions the examples tell, and how many there are; empty where a
+            program has more than ``max_paths`` paths, also where these are drawn anyway.
         alike: holes with something to learn that no ``reset_parameters`` draws, so that all starts began alike there.
     """
 
