@@ -116,9 +116,10 @@ class Program(nn.Module):
         Raises:
             ValueError: examples or options are no good; an output is not of its target's shape; no example reaches a
                 hole (``UnreachedError``); the program does something else when run again, or changes its arguments
-                (``NotRepeatableError``); a parameter gets no gradient.
+                (``NotRepeatableError``); a parameter gets no gradient, or is in float16.
             TypeError: the program returns no number.
-            RuntimeError: it looks at values, which ``batching="vmap"`` has not.
+            RuntimeError: it looks at values, which ``batching="vmap"`` has not; or a ``while`` asks for ever a flag that
+                is decided once.
 
         Warns:
             ConfoundedWarning: the examples say nothing of one hole that others could not undo.
