@@ -118,8 +118,8 @@ class Program(nn.Module):
                 hole (``UnreachedError``); the program does something else when run again, or changes its arguments
                 (``NotRepeatableError``); a parameter gets no gradient, or is in float16.
             TypeError: the program returns no number.
-            RuntimeError: it looks at values, which ``batching="vmap"`` has not; or a ``while`` asks for ever a flag that
-                is decided once.
+            RuntimeError: it looks at values, which ``batching="vmap"`` has not; or a ``while`` never ends, since
+                its flag is decided once.
 
         Warns:
             ConfoundedWarning: the examples say nothing of one hole that others could not undo.
