@@ -1,4 +1,4 @@
-"""Two programs that hold more than curves: a stack whose pushes and pops are learned, and pictures that are added."""
+"""Programs that hold more than curves: a stack whose pushes and pops are learned, pictures that are added, a limit."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn.functional import one_hot
 
 from torchstone.data import digits
 from torchstone.nets import seeded
-from torchstone.programs.holes import choose, hole, program
+from torchstone.programs.holes import Poly, choose, flag, hole, program
 from torchstone.programs.memory import NeuralStack
 
 NUMBER, PLUS, BLANK = range(3)
@@ -89,3 +89,21 @@ def test_digits_are_told_apart_by_sums_alone() -> None:
     rest = order[1200:]
     right = add.holes["digit"](x[rest]).argmax(1) == y[rest]
     assert right.double().mean() >= 0.95
+
+
+def test_a_fare_with_a_limit_is_learned_from_its_totals() -> None:
+    @program
+    def fare(km, hour):
+        price = hole("tariff", km)
+        if flag("night", hour):
+            price = price + hole("surcharge", 1.0)
+        return price
+
+    fare.holes["tariff"], fare.holes["surcharge"] = Poly(1), Poly(0)
+    km = 10 * torch.rand(40, generator=torch.Generator().manual_seed(0))
+    hours = torch.linspace(0, 23.9, 40)
+    rides = [((x, hour), 2 + 1.5 * x + 3 * (hour > 20)) for x, hour in zip(km, hours, strict=True)]
+    fare.fit(rides, branches="likelihood", steps=100, restarts=2)
+    assert fare.explain("tariff") == "tariff(km) = 2 + 1.5*km"
+    assert fare.explain("surcharge") == "surcharge(1.0) = 3"
+    assert torch.stack([fare(*ride) - price for ride, price in rides]).abs().max() < 1e-4
