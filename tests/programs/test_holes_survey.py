@@ -85,6 +85,16 @@ def test_many_outputs_tell_as_much_as_their_mixtures() -> None:
     assert fit.told == {"f": (2, 3), "g": (2, 3)}
 
 
+@pytest.mark.parametrize("batching", ["vmap", "none"])
+def test_what_is_typed_at_the_prompt_has_no_source_and_is_learned(batching: str) -> None:
+    scope = {"flag": flag, "hole": hole}
+    exec("def f(x): return hole('high', x) if flag('late', x) else hole('low', x)", scope)
+    for examples in (PAIRS, PAIRS[:1]):
+        p = program(scope["f"])
+        p.fit(examples, steps=1, restarts=1, check=False, batching=batching)
+        assert set(p.holes) == {"late", "high", "low"}
+
+
 def test_an_unreached_hole_among_averages_is_named() -> None:
     @program
     def p(x):

@@ -56,7 +56,8 @@ def prepare(task: Task, branches: Branches, max_steps: int) -> list[Seen]:
 def reaching(task: Task, seens: list[Seen], branches: Branches, max_paths: int, max_steps: int) -> list[int]:
     """Examples that together reach every hole in the source, and every body that was given, on some path.
 
-    What is seen on the way is added to ``seens``.
+    What is seen on the way is added to ``seens``. Where the source is not known, as at Python's prompt, all paths of
+    all examples are gone through; with vmap those of one, since all have the same.
 
     Raises:
         UnreachedError: no example reaches one.
@@ -66,16 +67,17 @@ def reaching(task: Task, seens: list[Seen], branches: Branches, max_paths: int, 
         if seen.names - reached:
             rows.append(row)
             reached |= seen.names
-    task = task.alone()
+    task, one_has_all = task.alone(), task.batching == "vmap"
     for row, group in enumerate(task.singly()):
         missing = {*task.bodies, *places(task.function)} - reached
-        if not missing or branches in AVERAGES:
+        all_known = bool(places(task.function)) or (row > 0 and one_has_all)
+        if branches in AVERAGES or (all_known and not missing):
             break
         try:
             paths(task, group, max_paths, max_steps, observer=seens[row], open=True)
         except TooManyPathsError:
             return rows
-        if missing & seens[row].names:
+        if seens[row].names - reached:
             rows.append(row)
             reached |= seens[row].names
     if missing := {*task.bodies, *places(task.function)} - reached:
