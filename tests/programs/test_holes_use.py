@@ -19,6 +19,7 @@ from torchstone.programs.holes import (
     flag,
     hole,
     program,
+    select,
 )
 from torchstone.smoothness import Order, check
 
@@ -67,6 +68,18 @@ def test_a_program_runs_under_vmap_once_it_is_trained() -> None:
     p = linear()
     quietly(p, HALVES)
     torch.testing.assert_close(torch.vmap(p)(torch.tensor([0.2, 9.0])), torch.tensor([0.1, 4.5]))
+
+
+def test_a_decision_under_vmap_is_told_what_to_do() -> None:
+    @program
+    def p(x):
+        return select(flag("large", x), 2 * x, x)
+
+    p.holes["large"] = Threshold()
+    assert p(torch.tensor([0.2, 9.0])).shape == (2,)
+    with pytest.raises(RuntimeError) as caught:
+        torch.vmap(p)(torch.tensor([0.2, 9.0]))
+    assert "with stacked arguments" in caught.value.__notes__[0]
 
 
 def test_looking_at_the_range_is_no_part_of_the_program() -> None:

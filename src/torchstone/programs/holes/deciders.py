@@ -168,7 +168,14 @@ class Likeliest(Decider):
     def index(self, logits: Tensor) -> int:
         """The outcome of the largest logit, in which a batch must agree."""
         self.step()
-        indexes = set(logits.argmax(-1).flatten().tolist())
+        try:
+            indexes = set(logits.argmax(-1).flatten().tolist())
+        except RuntimeError as error:
+            error.add_note(
+                "torch.vmap lets nobody look at a decision. Call the program without it: with one example at a time, "
+                "or, where it decides by select(flag, a, b), with stacked arguments."
+            )
+            raise
         if len(indexes) > 1:
             raise DisagreementError(
                 f"{logits.argmax(-1).numel()} examples take different branches, and `if` can take only one of them. "
