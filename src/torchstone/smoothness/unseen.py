@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -68,20 +68,25 @@ def derivative(tensor: Tensor, below: Value, here: Site, values: Aliases) -> Val
 
 def confirmed(result: Value, outputs: Iterable[Tensor], leaves: Mapping[str, Tensor], trusted: set[str]) -> Value:
     """The result, without what autograd's graph does not lead to: not every argument of a function has a derivative."""
-    pending = [output.grad_fn for output in outputs if output.grad_fn is not None]
-    seen = set(pending)
-    reached = {id(output) for output in outputs}
-    while pending:
-        node = pending.pop()
-        if hasattr(node, "variable"):
-            reached.add(id(node.variable))
-        fresh = {parent for parent, _ in node.next_functions if parent is not None} - seen
-        seen |= fresh
-        pending += fresh
+    outputs = list(outputs)
+    reached = {id(tensor) for tensor in (*outputs, *leaves_below(outputs))}
     lost = {name for name in result.live - trusted if id(leaves[name]) not in reached}
     cut = Cut("cut", result.site, "autograd has no derivative of an operation on the way", "use a differentiable one")
     blocked = dict(result.blocked) | dict.fromkeys(sorted(lost), cut)
     return replace(result, live=result.live - lost, blocked=blocked) if lost else result
+
+
+def leaves_below(outputs: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The tensors whose gradients autograd's graph of these collects, each once."""
+    pending = [output.grad_fn for output in outputs if output.grad_fn is not None]
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        if hasattr(node, "variable"):
+            yield node.variable
+        fresh = {parent for parent, _ in node.next_functions if parent is not None} - seen
+        seen |= fresh
+        pending += fresh
 
 
 def ancestors(node: Any, values: Aliases) -> list[Value]:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily, TransformedDistribution, constraints
 
 from torchstone.programs.expectation.sampling import innermost
+from torchstone.smoothness.unseen import leaves_below
 
 
 def parameters_move_the_edge(p: Distribution) -> bool:
@@ -46,20 +47,6 @@ def has_slope(edge: Tensor) -> bool:
     """Whether its derivative in some parameter is not 0."""
     if not edge.requires_grad:
         return False
-    slopes = torch.autograd.grad(edge.sum(), list(leaves_of(edge)), retain_graph=True)
+    leaves = [edge] if edge.is_leaf else list(leaves_below([edge]))
+    slopes = torch.autograd.grad(edge.sum(), leaves, retain_graph=True)
     return any(bool(slope.any()) for slope in slopes)
-
-
-def leaves_of(value: Tensor) -> Iterator[Tensor]:
-    """The parameters in the graph of a tensor, each once."""
-    if value.is_leaf:
-        yield value
-    seen, waiting = set(), [value.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            yield node.variable
-        waiting.extend(following for following, _ in node.next_functions)
