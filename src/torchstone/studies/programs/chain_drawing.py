@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torchstone.lab import Estimate
 from torchstone.pictures import svg
-from torchstone.studies.programs.chain_solving import combinations
+from torchstone.studies.programs.chain_solving import combinations, one_succeeds
 
 STYLES = {"mix": ("#2b5c8a", "o", "-"), "relax": ("#c8553d", "D", "--"), "sample": ("#7a9e3a", "s", "-.")}
 MUTED = "#6b6b6b"
@@ -54,7 +54,7 @@ def by_runs(chances: Mapping[int, Mapping[str, Estimate]], runs: int) -> str:
         at = [runs * n for n in starts]
         for name, chance in kinds.items():
             colour, _, line = STYLES[name]
-            value, low, high = ([1 - (1 - p) ** n for n in starts] for p in (chance.value, chance.low, chance.high))
+            value, low, high = ([one_succeeds(p, n) for n in starts] for p in (chance.value, chance.low, chance.high))
             ax.step(at, value, color=colour, linestyle=line, where="post", label=name)
             ax.fill_between(at, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
         tried = [2**i for i in range(most.bit_length())]

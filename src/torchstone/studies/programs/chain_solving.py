@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from torchstone.programs.holes.objective import Branches
+from torchstone.programs.holes.objective import ALL_PATHS, Branches
 from torchstone.studies.programs.chains import Ring, chain, propagated, xor
 
 LR, DRAWS = 0.3, 2
@@ -27,9 +27,19 @@ def combinations(bits: int) -> int:
     return 1 << (bits - 1)
 
 
+def one_succeeds(chance: float, tries: float) -> float:
+    """How likely one of so many independent tries succeeds, at least.
+
+    >>> one_succeeds(0.5, 2)
+    0.75
+    """
+    none: float = (1 - chance) ** tries
+    return 1 - none
+
+
 def runs_each_step(branches: Branches, bits: int) -> int:
     """How often the program runs in one step of descent."""
-    if branches in ("enumerate", "likelihood"):
+    if branches in ALL_PATHS:
         return combinations(bits)
     return DRAWS if branches == "sample" else 1
 

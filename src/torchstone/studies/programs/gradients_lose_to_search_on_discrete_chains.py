@@ -21,7 +21,15 @@ from torchstone.lab import (
 )
 from torchstone.lab.statistics import mean_interval, power_of_share, share_interval
 from torchstone.programs.holes.objective import Branches
-from torchstone.studies.programs.chain_solving import LR, MOST, combinations, fitted, gone_around, searched
+from torchstone.studies.programs.chain_solving import (
+    LR,
+    MOST,
+    combinations,
+    fitted,
+    gone_around,
+    one_succeeds,
+    searched,
+)
 from torchstone.studies.programs.chains import drawn
 
 GRADIENTS = ("mix", "relax", "sample")
@@ -219,13 +227,13 @@ def stuck(records: Sequence[Record], kind: str, bits: int) -> Estimate:
 
 def at_least_once(chance: Estimate, tries: float) -> Estimate:
     """How likely one of so many tries succeeds."""
-    value, low, high = (1 - (1 - p) ** tries for p in (chance.value, chance.low, chance.high))
+    value, low, high = (one_succeeds(p, tries) for p in (chance.value, chance.low, chance.high))
     return Estimate(value, low, high)
 
 
 def guessed(bits: int, runs: int) -> float:
     """How likely one of so many guesses, drawn anew each time, is right."""
-    return 1 - (1 - 1 / combinations(bits)) ** runs
+    return one_succeeds(1 / combinations(bits), runs)
 
 
 def besides(records: Sequence[Record]) -> list[Check]:
