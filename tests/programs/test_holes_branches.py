@@ -21,15 +21,6 @@ from torchstone.programs.holes import (
     program,
     select,
 )
-from torchstone.programs.holes.examples import checked
-from torchstone.programs.holes.objective import Objective
-from torchstone.programs.holes.task import Task
-
-
-def objective(p: Program, examples: list, branches: str = "enumerate", **changes) -> Objective:
-    task = Task(p.function, p.holes, checked(examples, torch.float32, torch.device("cpu")), batching="none")
-    options = {"samples": 2, "max_paths": 64, "max_steps": 64} | changes
-    return Objective(task, branches, generator=torch.Generator().manual_seed(0), **options)
 
 
 def discount() -> Program:
@@ -47,7 +38,7 @@ def bills(n: int, limit: float = 1.23) -> list:
     return [((3 * (i + 0.5) / n,), 3 * (i + 0.5) / n * (0.9 if 3 * (i + 0.5) / n > limit else 1.0)) for i in range(n)]
 
 
-def test_all_paths_give_the_exact_expectation_and_gradient() -> None:
+def test_all_paths_give_the_exact_expectation_and_gradient(objective) -> None:
     p = discount()
     loss = objective(p, [((2.0,), 1.8)])([0])
     loss.backward()
@@ -56,7 +47,7 @@ def test_all_paths_give_the_exact_expectation_and_gradient() -> None:
     assert p.holes["discount"].bias.grad.item() == pytest.approx(-chance * (1 - chance) * 0.2**2)
 
 
-def test_draws_have_that_gradient_on_average() -> None:
+def test_draws_have_that_gradient_on_average(objective) -> None:
     p = discount()
     drawn = objective(p, [((2.0,), 1.8)], "sample", samples=400)
     drawn([0]).backward()
@@ -137,7 +128,7 @@ def test_a_batch_that_disagrees_is_named() -> None:
 
 
 @pytest.mark.parametrize("branches", ["enumerate", "sample"])
-def test_several_decisions_at_once_are_named(branches: str) -> None:
+def test_several_decisions_at_once_are_named(branches: str, objective) -> None:
     @program
     def p(x):
         return select(flag("big", x), x, 0 * x).sum()
@@ -147,7 +138,7 @@ def test_several_decisions_at_once_are_named(branches: str) -> None:
         objective(p, [(([1.0, 2.0],), 2.0)], branches)([0])
 
 
-def test_likelihood_is_that_of_the_target() -> None:
+def test_likelihood_is_that_of_the_target(objective) -> None:
     p = discount()
     loss = objective(p, [((2.0,), 0.8)], "likelihood")([0])
     chance = 1 / (1 + math.exp(-2.0))
@@ -202,7 +193,7 @@ def test_a_hole_on_an_unlikely_path_is_no_cut(branches: str) -> None:
     assert p.fit([((1.0,), 1.0)], branches=branches, steps=0, restarts=1).loss < 1e-9
 
 
-def test_what_changed_in_place_is_worked_out_again() -> None:
+def test_what_changed_in_place_is_worked_out_again(objective) -> None:
     @program
     def p(x):
         state = torch.zeros(2)
@@ -217,7 +208,7 @@ def test_what_changed_in_place_is_worked_out_again() -> None:
     assert objective(p, [((1.0,), 0.0)])([0]).item() == pytest.approx(4.0)
 
 
-def test_a_program_is_a_body_of_another() -> None:
+def test_a_program_is_a_body_of_another(objective) -> None:
     inner = discount()
 
     @program

@@ -5,14 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import mse_loss
 
 from torchstone.programs.holes import (
     MLP,
     Permutation,
     Poly,
-    Program,
     Threshold,
     choose,
     flag,
@@ -23,19 +21,6 @@ from torchstone.programs.holes import (
 
 XS = (0.1, 0.4, 0.7, 1.1)
 HALVES = [((x,), x / 2) for x in XS]
-
-
-def linear(body: nn.Module | None = None) -> Program:
-    @program
-    def p(x):
-        return hole("f", x)
-
-    p.holes["f"] = Poly(1) if body is None else body
-    return p
-
-
-def quietly(p: Program, examples: list, **options):
-    return p.fit(examples, **({"steps": 0, "restarts": 1, "check": False} | options))
 
 
 def test_examples_reach_holes_together() -> None:
@@ -50,7 +35,7 @@ def test_examples_reach_holes_together() -> None:
 
 
 @pytest.mark.parametrize("kind", ["flag", "choose"])
-def test_one_name_for_different_things_is_named(kind: str) -> None:
+def test_one_name_for_different_things_is_named(kind: str, quietly) -> None:
     @program
     def p(x, reverse):
         calls = [lambda: hole("a", x), lambda: flag("a") if kind == "flag" else choose("a", among=[1.0, 2.0])]
@@ -78,13 +63,13 @@ def test_an_order_needs_a_permutation() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.b", "", 3])
-def test_names_of_holes(name) -> None:
+def test_names_of_holes(name, linear) -> None:
     with pytest.raises(ValueError, match="must be a string without a dot"):
         linear().holes[name] = Poly(1)
 
 
 @pytest.mark.parametrize("name", ["forward", "training", "pop", "empty", "like", "every", "holes"])
-def test_a_hole_may_have_any_other_name(name: str) -> None:
+def test_a_hole_may_have_any_other_name(name: str, quietly) -> None:
     @program
     def p(x):
         return hole(name, x)
@@ -95,7 +80,7 @@ def test_a_hole_may_have_any_other_name(name: str) -> None:
     assert f"holes.{name}.coefficients" in p.state_dict()
 
 
-def test_a_hole_without_arguments_is_told_what_to_do() -> None:
+def test_a_hole_without_arguments_is_told_what_to_do(quietly) -> None:
     @program
     def p(x):
         return hole("g") * x
@@ -113,14 +98,14 @@ def test_a_hole_without_arguments_is_told_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("batching", ["vmap", "native", "none"])
-def test_targets_of_another_shape_are_refused(batching: str) -> None:
+def test_targets_of_another_shape_are_refused(batching: str, linear, quietly) -> None:
     with pytest.raises(
         ValueError, match=r"returned a tensor of shape \((1, )?3,?\), but the target has shape \((1,)?\)"
     ):
         quietly(linear(), [((torch.ones(3),), 1.0)] * 4, batching=batching)
 
 
-def test_a_loss_of_stacked_examples_is_one_for_each() -> None:
+def test_a_loss_of_stacked_examples_is_one_for_each(linear, quietly) -> None:
     with pytest.raises(ValueError, match="first axis is that of the 1 examples"):
         quietly(linear(), HALVES, batching="native", loss=mse_loss)
     assert quietly(linear(), HALVES, loss=mse_loss).loss < 1e-9
@@ -134,7 +119,7 @@ def test_one_number_for_stacked_examples() -> None:
     assert p.search([((x,), 2.0) for x in XS], batching="native").loss == 0
 
 
-def test_arrays_are_examples() -> None:
+def test_arrays_are_examples(linear, quietly) -> None:
     p = linear()
     x = np.linspace(0.0, 1.0, 5)
     assert quietly(p, [((x,), x / 2), ((-x,), -x / 2)]).loss < 1e-9
@@ -143,7 +128,7 @@ def test_arrays_are_examples() -> None:
         quietly(p, [((np.array([math.nan]),), 1.0)])
 
 
-def test_examples_may_come_one_by_one_and_from_another_graph() -> None:
+def test_examples_may_come_one_by_one_and_from_another_graph(linear, quietly) -> None:
     x = torch.tensor([0.1, 0.9], requires_grad=True)
     with torch.no_grad():
         fit = quietly(linear(), (((z,), z / 2) for z in (2 * x).unbind()), steps=2)
@@ -181,7 +166,7 @@ def test_a_program_must_return_numbers_whatever_it_holds() -> None:
         ([((1.0,), "a")], "A target must be a number, a list of numbers or a tensor, but here is a str"),
     ],
 )
-def test_bad_examples(examples: list, message: str) -> None:
+def test_bad_examples(examples: list, message: str, linear) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         linear().fit(examples, check=False)
 
@@ -200,17 +185,17 @@ def test_bad_examples(examples: list, message: str) -> None:
         ({"max_paths": True}, "max_paths must be"),
     ],
 )
-def test_bad_options(options: dict, message: str) -> None:
+def test_bad_options(options: dict, message: str, linear) -> None:
     with pytest.raises(ValueError, match=message):
         linear().fit(HALVES, **options)
 
 
-def test_half_precision_is_refused_where_adam_would_divide_by_0() -> None:
+def test_half_precision_is_refused_where_adam_would_divide_by_0(linear) -> None:
     with pytest.raises(ValueError, match=r"float16.*Fit program.float\(\)"):
         linear().half().fit(HALVES)
 
 
-def test_bad_words_are_refused_everywhere() -> None:
+def test_bad_words_are_refused_everywhere(linear) -> None:
     p = linear()
     with pytest.raises(ValueError, match="branches must be one of"):
         p.check(HALVES, branches="all")  # type: ignore[arg-type]
@@ -228,7 +213,7 @@ def test_holes_belong_to_programs() -> None:
         program(3)
 
 
-def test_what_is_not_there_is_named() -> None:
+def test_what_is_not_there_is_named(linear) -> None:
     p = linear()
     with pytest.raises(LookupError, match="There is no hole 'g'; there are 'f'"):
         p.explain("g")
@@ -243,7 +228,7 @@ def test_what_is_not_there_is_named() -> None:
         empty(1.0)
 
 
-def test_the_number_of_arguments_is_checked() -> None:
+def test_the_number_of_arguments_is_checked(linear) -> None:
     p = linear()
     p.holes["f"] = Poly(1, inputs=2)
     with pytest.raises(ValueError, match="Poly was made for inputs=2, but is called with 1"):

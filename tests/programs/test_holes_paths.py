@@ -17,15 +17,20 @@ from torchstone.programs.holes import (
     flag,
     program,
 )
-from torchstone.programs.holes.examples import checked
-from torchstone.programs.holes.objective import Objective
-from torchstone.programs.holes.task import Task
 
 
-def objective(p: Program, examples: list, branches: str = "enumerate", **changes) -> Objective:
-    task = Task(p.function, p.holes, checked(examples, torch.float32, torch.device("cpu")), batching="none")
-    options = {"samples": 2, "max_paths": 64, "max_steps": 64} | changes
-    return Objective(task, branches, generator=torch.Generator().manual_seed(0), **options)
+def counting(fall: float) -> Program:
+    """Goes on while a flag says so, of a number that falls by so much each time."""
+
+    @program
+    def count(x):
+        steps = 0
+        while flag("more", x - fall * steps):
+            steps += 1
+        return steps
+
+    count.holes["more"] = Threshold()
+    return count
 
 
 def test_flags_are_compared_by_what_is_decided() -> None:
@@ -51,14 +56,7 @@ def test_search_solves_a_chain_of_bits() -> None:
 
 
 def test_a_loop_that_goes_on_as_long_as_a_flag_says() -> None:
-    @program
-    def count(x):
-        steps = 0
-        while flag("more", x - steps):
-            steps += 1
-        return steps
-
-    count.holes["more"] = Threshold()
+    count = counting(fall=1.0)
     fit = count.fit(
         [((x,), math.ceil(x)) for x in (0.4, 1.4, 2.4)], batching="none", max_steps=6, steps=40, restarts=1, lr=0.1
     )
@@ -90,15 +88,8 @@ def test_every_path_is_too_long() -> None:
         p.fit([((1.0,), 1.0)], max_paths=8, max_steps=4, check=False)
 
 
-def test_what_is_left_out_is_left_out_of_the_gradient() -> None:
-    @program
-    def count(x):
-        steps = 0
-        while flag("more", x - steps):
-            steps += 1
-        return steps
-
-    count.holes["more"] = Threshold()
+def test_what_is_left_out_is_left_out_of_the_gradient(objective) -> None:
+    count = counting(fall=1.0)
     loss = objective(count, [((1.3,), 3.0)], max_steps=4)([0])
     loss.backward()
 
@@ -112,28 +103,14 @@ def test_what_is_left_out_is_left_out_of_the_gradient() -> None:
 
 
 @pytest.mark.parametrize(("branches", "tolerance"), [("enumerate", 1e-6), ("sample", 0.05)])
-def test_what_is_left_out_is_reported(branches: str, tolerance: float) -> None:
-    @program
-    def count(x):
-        steps = 0
-        while flag("more", x):
-            steps += 1
-        return steps
-
-    count.holes["more"] = Threshold()
+def test_what_is_left_out_is_reported(branches: str, tolerance: float, objective) -> None:
+    count = counting(fall=0.0)
     half = objective(count, [((0.0,), 0.0)], branches, max_steps=3, samples=1000)
     assert half.truncated() == pytest.approx(1 / 8, abs=tolerance)
 
 
 def test_a_start_whose_loop_does_not_end_is_on_record() -> None:
-    @program
-    def count(x):
-        steps = 0
-        while flag("more", x):
-            steps += 1
-        return steps
-
-    count.holes["more"] = Threshold()
+    count = counting(fall=0.0)
     fit = count.fit([((1.0,), 5.0)], batching="none", max_steps=3, steps=3, restarts=1)
     assert fit.restarts[0].hardened == math.inf
 
@@ -171,7 +148,7 @@ def test_where_only_constants_are_open_the_warning_names_search() -> None:
     assert p.search([((0.5,), 2.5)]).combinations == 16
 
 
-def test_a_loop_that_never_ends_is_named() -> None:
+def test_a_loop_that_never_ends_is_named(objective) -> None:
     @program
     def p(x):
         while flag("more", x):

@@ -13,7 +13,6 @@ from torchstone.programs.holes import (
     MLP,
     ExtrapolationWarning,
     Poly,
-    Program,
     Threshold,
     choose,
     flag,
@@ -27,23 +26,10 @@ XS = (0.1, 0.4, 0.7, 1.1)
 HALVES = [((x,), x / 2) for x in XS]
 
 
-def linear(body: nn.Module | None = None) -> Program:
-    @program
-    def p(x):
-        return hole("f", x)
-
-    p.holes["f"] = Poly(1) if body is None else body
-    return p
-
-
 def set_to(body: Poly, *coefficients: float) -> Poly:
     with torch.no_grad():
         body.coefficients.copy_(torch.tensor(coefficients))
     return body
-
-
-def quietly(p: Program, examples: list, **options):
-    return p.fit(examples, **({"steps": 0, "restarts": 1, "check": False} | options))
 
 
 def test_arguments_have_names_and_defaults() -> None:
@@ -56,7 +42,7 @@ def test_arguments_have_names_and_defaults() -> None:
     assert p(x=torch.tensor(3.0), scale=1.0) == 3
 
 
-def test_a_program_is_saved_without_pickle() -> None:
+def test_a_program_is_saved_without_pickle(linear, quietly) -> None:
     p, q = linear(), linear()
     quietly(p, HALVES)
     q.load_state_dict(load(save(p.state_dict())))
@@ -64,7 +50,7 @@ def test_a_program_is_saved_without_pickle() -> None:
     torch.testing.assert_close(q.ranges["f"], torch.tensor([[0.1], [1.1]]))
 
 
-def test_a_program_runs_under_vmap_once_it_is_trained() -> None:
+def test_a_program_runs_under_vmap_once_it_is_trained(linear, quietly) -> None:
     p = linear()
     quietly(p, HALVES)
     torch.testing.assert_close(torch.vmap(p)(torch.tensor([0.2, 9.0])), torch.tensor([0.1, 4.5]))
@@ -82,7 +68,7 @@ def test_a_decision_under_vmap_is_told_what_to_do() -> None:
     assert "with stacked arguments" in caught.value.__notes__[0]
 
 
-def test_looking_at_the_range_is_no_part_of_the_program() -> None:
+def test_looking_at_the_range_is_no_part_of_the_program(linear, quietly) -> None:
     p = linear()
     quietly(p, HALVES)
     with pytest.warns(ExtrapolationWarning):
@@ -90,7 +76,7 @@ def test_looking_at_the_range_is_no_part_of_the_program() -> None:
     assert (report.order, report.decisions) == (Order.ANALYTIC, ())
 
 
-def test_the_range_belongs_to_the_body() -> None:
+def test_the_range_belongs_to_the_body(linear, quietly) -> None:
     p = linear()
     quietly(p, HALVES)
     other = linear(p.holes["f"])
@@ -101,15 +87,19 @@ def test_the_range_belongs_to_the_body() -> None:
     assert p(torch.tensor(100.0)) == 0  # without a warning
 
 
-def test_the_warning_names_the_line_of_the_hole() -> None:
-    p = linear()
+def test_the_warning_names_the_line_of_the_hole(quietly) -> None:
+    @program
+    def p(x):
+        return hole("f", x)
+
+    p.holes["f"] = Poly(1)
     quietly(p, HALVES)
     with pytest.warns(ExtrapolationWarning, match="called with 3") as caught:
         p(torch.tensor([0.5, 3.0, 4.0]))
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_a_formula_that_was_given_stays_when_its_scale_is_set() -> None:
+def test_a_formula_that_was_given_stays_when_its_scale_is_set(linear) -> None:
     p = linear(set_to(Poly(2), 1.0, 2.0, 3.0))
     p.holes["f"].requires_grad_(False)
     p.holes["f"].coefficients.requires_grad_(True)
@@ -156,13 +146,13 @@ def test_what_begins_alike_in_every_start_is_named() -> None:
     assert "alike" not in str(one)
 
 
-@pytest.mark.parametrize("p", [linear(Poly(1).requires_grad_(False)), program(lambda x: 2 * x)])
-def test_nothing_to_learn_is_named(p: Program) -> None:
-    with pytest.raises(ValueError, match="There is nothing to learn"):
-        p.fit(HALVES)
+def test_nothing_to_learn_is_named(linear) -> None:
+    for p in (linear(Poly(1).requires_grad_(False)), program(lambda x: 2 * x)):
+        with pytest.raises(ValueError, match="There is nothing to learn"):
+            p.fit(HALVES)
 
 
-def test_bodies_by_default_follow_the_program() -> None:
+def test_bodies_by_default_follow_the_program(quietly) -> None:
     @program
     def p(x):
         return hole("f", x) if flag("which", x) else x
@@ -172,7 +162,7 @@ def test_bodies_by_default_follow_the_program() -> None:
     assert {parameter.dtype for parameter in p.parameters()} == {torch.float64}
 
 
-def test_a_program_in_a_program_is_learned_and_known() -> None:
+def test_a_program_in_a_program_is_learned_and_known(quietly) -> None:
     @program
     def inner(x):
         return hole("f", x) if x > 0 else hole("g", x)
@@ -233,7 +223,7 @@ def test_a_copy_of_a_program_calls_the_copy() -> None:
     assert (total(torch.tensor(3.0)), other(torch.tensor(3.0))) == (3, 30)
 
 
-def test_a_program_called_by_the_way_keeps_its_own_holes() -> None:
+def test_a_program_called_by_the_way_keeps_its_own_holes(linear, quietly) -> None:
     other = linear(set_to(Poly(1), 0.0, 2.0))
 
     @program
@@ -246,7 +236,7 @@ def test_a_program_called_by_the_way_keeps_its_own_holes() -> None:
     assert other(torch.tensor(1.0)) == 2
 
 
-def test_limits_of_several_and_of_compound_features() -> None:
+def test_limits_of_several_and_of_compound_features(linear) -> None:
     @program
     def p(x, y):
         return flag("above", x - 1, y)
@@ -256,18 +246,18 @@ def test_limits_of_several_and_of_compound_features() -> None:
     assert linear(Threshold()).explain() == "f(x) is true where x > 0"
 
 
-def test_a_formula_of_no_numbers_says_so() -> None:
+def test_a_formula_of_no_numbers_says_so(linear) -> None:
     assert linear(set_to(Poly(1), math.nan, 1.0)).explain() == "f(x) = nan + x"
     assert linear().explain() == "f(x) = 0"
 
 
-def test_a_program_in_a_network() -> None:
+def test_a_program_in_a_network(linear) -> None:
     net = nn.Sequential(linear(set_to(Poly(1), 0.0, 2.0)), nn.Flatten(0))
     assert net(torch.ones(2, 2)).tolist() == [2, 2, 2, 2]
     assert [name for name, _ in net.named_parameters()] == ["0.holes.f.coefficients"]
 
 
-def test_a_network_of_no_gradient_of_number_stops() -> None:
+def test_a_network_of_no_gradient_of_number_stops(quietly) -> None:
     @program
     def p(x):
         return (hole("f", x) * 0).sqrt()
